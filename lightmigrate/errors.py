@@ -315,6 +315,12 @@ class VerificationError(LightmigrateError):
 class FailedError(LightmigrateError):
     """The disk or the database engine failed during a migration; the message gives the state of the database."""
 
+    @classmethod
+    def of(cls, error: Exception, state: str) -> FailedError:
+        """Another error, also one of this kind that a store raised, with the state of the database and the way out."""
+        kind = "" if isinstance(error, FailedError) else f"{type(error).__name__}: "
+        return cls(f"{kind}{' '.join(str(error).split())}; {state}")
+
 
 class BackupError(LightmigrateError):
     """The backup does not exist, or there is none to restore."""

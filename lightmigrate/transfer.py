@@ -187,12 +187,11 @@ class Transfer:
                     _require_fitting(store, request)
             try:
                 return [self._transfer(store, target, request, verify, invalid_vectors) for request in requests]
-            except LightmigrateError:
-                raise
             except Exception as error:
-                raise FailedError(
-                    f"{type(error).__name__}: {' '.join(str(error).split())}; the source is unchanged: run the same "
-                    "command again, it goes on where it stopped"
+                if isinstance(error, LightmigrateError) and not isinstance(error, FailedError):
+                    raise
+                raise FailedError.of(
+                    error, "the source is unchanged: run the same command again, it goes on where it stopped"
                 ) from error
 
     def _transfer(

@@ -105,23 +105,34 @@ def require_nothing_written(changes: Sequence[Changes]) -> None:
         )
 
 
-def carry(source: Collection | None, target: Collection, changes: Changes, page_size: int, seed: int) -> None:
-    """Apply to `target` the changes that were made to `source` since the migration. Writes to `target`.
+class Carrying:
+    """Carries changes to the old database; all vectors with one projection back into the space of the old model.
 
     Args:
-        source: the live collection; `None` when it was deleted.
-        target: the backup, or a copy of it.
-        changes: the changes that were made to `source`.
         page_size: records held in memory at once.
-        seed: seed of the fit of the projection back into the old space.
-
-    Raises:
-        WrittenSinceError: too few records are in both databases to fit that projection.
+        seed: seed of the fit of that projection.
     """
-    if source is not None:
-        written = [*changes.changed, *changes.added]
+
+    def __init__(self, page_size: int, seed: int) -> None:
+        self._page_size, self._seed = page_size, seed
+        self._fitted: tuple[Projection | None] | None = None
+
+    def fit(self, source: Collection, target: Collection, changes: Changes) -> None:
+        """Fit that projection, once: what may be refused is refused before anything is written. Only reads.
+
+        Args:
+            source: the live collection.
+            target: the backup.
+            changes: the changes that were made to `source`.
+
+        Raises:
+            WrittenSinceError: too few records are in both databases to fit it.
+        """
+        written = frozenset([*changes.changed, *changes.added])
+        if self._fitted is not None or not written:
+            return
         try:
-            projection = projection_between(source, target, frozenset(written), page_size, seed)
+            self._fitted = (projection_between(source, target, written, self._page_size, self._seed),)
         except TooFewPairsError as error:
             raise WrittenSinceError(
                 f"collection {changes.address}: {error}; discard what was written, or embed it again with the old "
@@ -130,11 +141,27 @@ def carry(source: Collection | None, target: Collection, changes: Changes, page_
                 changed=len(changes.changed),
                 deleted=len(changes.deleted),
             ) from None
-        for start in range(0, len(written), page_size):
-            page = source.records(written[start : start + page_size])
-            vectors = page.vectors if projection is None else projection.apply(page.vectors, page.texts)
-            target.put(page.with_vectors(vectors))
-    target.remove(changes.deleted)
+
+    def carry(self, source: Collection | None, target: Collection, changes: Changes) -> None:
+        """Apply to `target` the changes that were made to `source` since the migration. Writes to `target`.
+
+        Args:
+            source: the live collection; `None` when it was deleted.
+            target: the backup, or a copy of it.
+            changes: the changes that were made to `source`.
+
+        Raises:
+            WrittenSinceError: see `fit`; nothing was written.
+        """
+        if source is not None:
+            self.fit(source, target, changes)
+            (projection,) = self._fitted or (None,)
+            written = [*changes.changed, *changes.added]
+            for start in range(0, len(written), self._page_size):
+                page = source.records(written[start : start + self._page_size])
+                vectors = page.vectors if projection is None else projection.apply(page.vectors, page.texts)
+                target.put(page.with_vectors(vectors))
+        target.remove(changes.deleted)
 
 
 def projection_between(

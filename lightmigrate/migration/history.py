@@ -190,8 +190,8 @@ def entry_of(
     )
 
 
-def rollback_of(address: Address, restored: str, displaced: str) -> HistoryEntry:
-    """What is kept of a rollback of an open database."""
+def rollback_of(address: Address, restored: str, key: str) -> HistoryEntry:
+    """What is kept of a rollback of an open database that is about to take place."""
     return HistoryEntry(
         at=now(),
         event="rolled back",
@@ -199,9 +199,10 @@ def rollback_of(address: Address, restored: str, displaced: str) -> HistoryEntry
         tenant=address.tenant,
         database=address.database,
         restored=restored,
-        backup=displaced,
         vector=address.vector,
         part=address.part,
+        key=key,
+        exchanged=False,
     )
 
 

@@ -18,6 +18,8 @@ from lightmigrate.vectors import evenly
 
 _S = TypeVar("_S", bound="StoreDefaults")
 
+NO_AGES: Mapping[Address, int] = {}
+
 
 class CollectionDefaults(abc.ABC):
     """Parts of a `Collection` by means of its other methods, for a database without a log of what is written."""
@@ -156,9 +158,17 @@ def version_of(own: Address, role: Role, key: str) -> Version:
     return Version(own, role, key, Address(name, own.tenant, own.database, own.vector, own.part))
 
 
-def by_age(versions: Iterable[Version]) -> list[Version]:
-    """Versions as `Store.versions` lists them: those being built, then backups, the oldest first."""
-    return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
+def by_age(versions: Iterable[Version], ages: Mapping[Address, int] = NO_AGES) -> list[Version]:
+    """Versions as `Store.versions` lists them: those being built, then backups, the oldest first.
+
+    Args:
+        versions: in any order.
+        ages: what tells the age of those with the same key, by address: of an older one it is less.
+    """
+    return sorted(
+        versions,
+        key=lambda version: (order(version.key), version.key, ages.get(version.address, 0), str(version.own)),
+    )
 
 
 @runtime_checkable

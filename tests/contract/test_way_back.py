@@ -156,6 +156,54 @@ def test_a_way_back_that_carries_carries_what_is_written_after_it_has_looked(
     assert len(vectors(1)) == 1
 
 
+def written_since(maker: Maker) -> tuple[Address, Store]:
+    """A collection of 15 records that was exchanged and got another one since; the database as it is opened then."""
+    address = filled(maker, "docs", 15)
+    exchanged(maker.client(), address)
+    others(maker, address).put(page(maker, 1, start=90, dimension=NEW))
+    return address, maker.client()
+
+
+def building(store: Store) -> list[Version]:
+    return [version for version in store.versions() if version.role is Role.BUILDING]
+
+
+@pytest.mark.every_maker
+def test_a_way_back_that_is_refused_for_too_few_records_leaves_nothing(maker: Maker, store: Store) -> None:
+    address, store = written_since(maker)
+    migrator = Migrator(store)
+    with pytest.raises(WrittenSinceError, match="15 records are in both databases, 20 are needed"):
+        migrator.rollback(written="carry")
+    assert not building(store)
+    assert migrator.unfinished is None
+    assert "id-0090" in everything(others(maker, address)).ids
+
+
+def test_only_deletions_need_no_other_records_to_be_carried(maker: Maker, store: Store) -> None:
+    address = filled(maker, "docs", 15)
+    exchanged(maker.client(), address)
+    others(maker, address).remove(["id-0003"])
+    Migrator(maker.client()).rollback(written="carry")
+    now = everything(others(maker, address))
+    assert set(now.ids) == {f"id-{number:04d}" for number in range(15)} - {"id-0003"}
+    assert now.vectors.shape[1] == OLD
+
+
+@pytest.mark.every_maker
+def test_what_a_way_back_that_was_killed_has_built_goes_with_the_next(
+    maker: Maker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, store = written_since(maker)
+    monkeypatch.setattr("lightmigrate.migration.changes.FEWEST_PAIRS", 1)
+    way(store, address, "carry")._with_changes()
+    migrator = Migrator(store)
+    if building(store):  # nothing is built where versions share their records
+        assert str(migrator.unfinished).startswith("a rollback was interrupted: the same rollback goes on")
+    migrator.rollback(written="discard")
+    assert not building(store)
+    assert migrator.unfinished is None
+
+
 @pytest.mark.every_maker
 def test_a_vector_that_is_replaced_alone_is_seen_by_the_way_back_or_said_not_to_be(maker: Maker, store: Store) -> None:
     address = filled(maker, "docs")

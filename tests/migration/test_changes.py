@@ -10,7 +10,7 @@ import pytest
 
 from lightmigrate import ChromaMigrator, Projection
 from lightmigrate.errors import DatabaseError, WrittenSinceError
-from lightmigrate.migration.changes import Changes, carry
+from lightmigrate.migration.changes import Carrying, Changes
 from lightmigrate.migration.results import ChangesSince
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
@@ -160,4 +160,4 @@ def test_a_database_that_fails_meanwhile_is_no_reason_to_discard_what_was_writte
     collection = MemoryStore(database).collection(Address("docs"))
     monkeypatch.setattr(type(collection), "sample", gone)
     with pytest.raises(DatabaseError, match="the server is gone"):
-        carry(collection, collection, Changes(Address("docs"), added=["a"], changed=(), deleted=()), 10, seed=0)
+        Carrying(10, seed=0).carry(collection, collection, Changes(Address("docs"), ["a"], changed=(), deleted=()))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
-from lightmigrate.migration.changes import Changes, OnWritten, OwnVectors, carry, without_own
+from lightmigrate.migration.changes import Carrying, Changes, OnWritten, OwnVectors, without_own
 from lightmigrate.progress import OnProgress
 from lightmigrate.stores.base import Address, Collection, Store
 from lightmigrate.stores.files import FileDatabase
@@ -122,7 +122,7 @@ def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes
         for changed in changes:
             source = live_store.collection(changed.address) if changed.address in live_addresses else None
             target = _counterpart(copy_store, source, changed.address, changed.address in copy_addresses)
-            carry(source, target, changed, page_size, seed)
+            Carrying(page_size, seed).carry(source, target, changed)
     for changed in changes:
         expected, deleted = {*changed.added, *changed.changed}, set(changed.deleted)
         concerned = {record for record, _ in copy.writes(changed.address) if record in expected or record in deleted}

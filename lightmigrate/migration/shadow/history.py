@@ -20,6 +20,7 @@ from lightmigrate.migration.history import (
 from lightmigrate.migration.request import Request
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Role, Store, Version
+from lightmigrate.stores.timestamp import order
 
 
 class ShadowHistory:
@@ -63,20 +64,33 @@ class ShadowHistory:
         ]
         self._write([*self._known(), *entries])
 
-    def settle(self) -> None:
-        """Note which of the announced migrations took place, as long as their backups tell it. Writes."""
-        self._write(self._known())
-
-    def note_rollback(self, restored: Iterable[Version], key: str) -> None:
-        """Note that versions were put back in place. Writes.
+    def announce_rollback(self, restored: Iterable[Version], key: str) -> None:
+        """Note that versions are about to be put back in place. Writes.
 
         Args:
-            restored: the versions, as they were before.
+            restored: the versions, as they are before.
             key: of the exchanges.
         """
+        self._write([*self._known(), *(rollback_of(each.own, str(each.address), key) for each in restored)])
+
+    def begun_rollback(self) -> tuple[str, set[str]]:
+        """The key of the newest exchanges, and the backups that were to go back with them and did not; only reads.
+
+        There are such where a rollback of several collections stopped half way, and nothing has happened since.
+        """
         names = self._backups()
-        entries = [rollback_of(each.own, str(each.address), names.get((each.own, key), "")) for each in restored]
-        self._write([*self._known(), *entries])
+        newest = max((key for _, key in names), key=order, default="")
+        left = {
+            entry.restored
+            for entry in readable_history(self._place) or []
+            if entry.event == "rolled back" and entry.key == newest and not entry.exchanged
+            if (entry.address, entry.key) not in names and entry.restored in names.values()
+        }
+        return newest, left
+
+    def settle(self) -> None:
+        """Note which of the announced exchanges took place, as long as their backups tell it. Writes."""
+        self._write(self._known())
 
     def _known(self) -> list[HistoryEntry]:
         return self._settled(readable_history(self._place) or [])

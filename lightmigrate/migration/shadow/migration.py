@@ -42,7 +42,7 @@ from lightmigrate.migration.shadow.history import ShadowHistory
 from lightmigrate.migration.shadow.late_writes import LateWrites, OnCarried
 from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import Settling, Shadow, Shadows
-from lightmigrate.migration.shadow.way_back import WayBack, go_back
+from lightmigrate.migration.shadow.way_back import CARRIED, WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import VECTOR_TOLERANCE
 from lightmigrate.progress import OnProgress, logger, together
@@ -93,11 +93,12 @@ class ShadowMigration:
                 "what was written just before an exchange is not carried over yet:  lightmigrate resume DATABASE  "
                 "does it"
             )
-        if building := sorted({str(version.own) for version in self._shadows.building()}):
-            few = len(building) <= _NAMED
-            named = f" ({' '.join(f'-c {shlex.quote(name)}' for name in building)})" if few else ""
+        if building := self._shadows.building():
+            what = "rollback" if all(version.key == CARRIED for version in building) else "migration"
+            names = sorted({str(version.own) for version in building})
+            named = f" ({' '.join(f'-c {shlex.quote(name)}' for name in names)})" if len(names) <= _NAMED else ""
             return (
-                f"a migration was interrupted: the same migration{named} goes on,  lightmigrate resume DATABASE --undo "
+                f"a {what} was interrupted: the same {what}{named} goes on,  lightmigrate resume DATABASE --undo "
                 " discards what it built"
             )
         return None
@@ -231,12 +232,12 @@ class ShadowMigration:
                 keep_measured(self.place, self._store, results)
                 self._history.settle()
             return results
-        except LightmigrateError:
-            raise
         except Exception as error:
-            raise FailedError(
-                f"{type(error).__name__}: {' '.join(str(error).split())}; every collection is whole, old or new: run "
-                "the same migration again, it resumes where it stopped"
+            if isinstance(error, LightmigrateError) and not isinstance(error, FailedError):
+                raise
+            raise FailedError.of(
+                error,
+                "every collection is whole, old or new: run the same migration again, it resumes where it stopped",
             ) from error
 
     def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
@@ -314,21 +315,30 @@ class ShadowMigration:
             return self._rollback(backup, written, own)
 
     def _rollback(self, backup: str | None, written: OnWritten, own: OwnVectors) -> Rollback:
-        known = [version for version in self._shadows.backups() if backup in (None, _name_of(version))]
+        backups = self._shadows.backups()
+        known = [version for version in backups if backup in (None, _name_of(version))]
         if not known:
-            names = ", ".join(existing.name for existing in self.backups()) or "none"
+            names = ", ".join(map(_name_of, backups)) or "none"
             raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {names}")
-        chosen = [version for version in known if version.key == known[-1].key]
+        chosen, stamp = [version for version in known if version.key == known[-1].key], self._free_stamp()
+        key, left = self._history.begun_rollback()
+        going = [version for version in backups if _name_of(version) in left]
+        if rest := [version for version in going if version in known]:  # it was interrupted, and goes on
+            chosen, stamp = rest, key
         tables = self._shadows.tables
-        ways = [WayBack(self._store, version, written, own, self._page_size, tables, self._late) for version in chosen]
+        ways = [
+            WayBack(self._store, version, written, own, self._page_size, tables, self._late)
+            for version in reversed(chosen)  # what was done last is undone first
+        ]
         changes = [way.changes for way in ways if way.changes]
         if written == "refuse":
             require_nothing_written(changes)
         require_no_others(self._store)
-        stamp = self._free_stamp()
-        carried = go_back(ways, stamp, self._lock.require)
+        self._history.announce_rollback(going if rest else chosen, stamp)
+        carried = go_back(ways, stamp, self._lock.require, lambda: bool(self._history.begun_rollback()[1]))
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
-        self._history.note_rollback(chosen, stamp)
+        if not self._history.begun_rollback()[1]:
+            self._history.settle()
         counted = tuple(changed.counted() for changed in changes)
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 

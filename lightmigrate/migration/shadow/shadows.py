@@ -175,7 +175,7 @@ class Shadows:
                 if version.key == key and begun.count():
                     return begun
                 if version.key != key:
-                    logger.warning("%s: another migration was interrupted; what it had built is deleted", version.own)
+                    logger.warning("%s: another run was interrupted; what it had built is deleted", version.own)
                 self._store.delete(version.address)  # it may have been created only in part
         source, dimension = self._store.collection(request.address), request.projection.info.target.dimension
         return self._store.create_version(source, key, dimension, request.model, request.distance)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from lightmigrate.errors import FailedError, LightmigrateError
+from lightmigrate.errors import DatabaseChangedError, FailedError, LightmigrateError, WrittenSinceError
 from lightmigrate.migration.changes import (
+    Carrying,
     Changes,
     OnWritten,
     OwnVectors,
-    carry,
     require_nothing_written,
     without_own,
 )
@@ -25,16 +26,17 @@ from lightmigrate.stores.record_tables import RecordTable, RecordTables
 from lightmigrate.stores.scaled import differing_scaled, with_scaled
 
 # Key of a copy of a backup to which later changes are carried.
-_CARRIED = "carried"
+CARRIED = "carried"
 
 
-def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) -> bool:
+def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None], goes_on: Callable[[], bool]) -> bool:
     """Put backups in place, one after the other; what they replace become backups `stamp`. Writes.
 
     Args:
         ways: of the collections.
         stamp: key of the new backups.
         require: raises where the lock of the database was lost; called before each.
+        goes_on: whether the same call puts the rest in place after one of them failed.
 
     Returns:
         Whether changes were carried over.
@@ -43,6 +45,8 @@ def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) ->
         FailedError: one of them failed after others were put in place; the message has the command for the rest.
     """
     carried = False
+    for way in ways:
+        way.go_with(ways)
     for number, way in enumerate(ways):
         try:
             require()
@@ -50,8 +54,9 @@ def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) ->
         except LightmigrateError as error:
             if not number:
                 raise
+            rest = "the same command goes on; the next one alone" if goes_on() else "the next one"
             raise FailedError(
-                f"{error}; {number} of {len(ways)} collections are back, the next one goes back with"
+                f"{error}; {number} of {len(ways)} collections are back, {rest} goes back with"
                 f"  lightmigrate rollback DATABASE --backup {way.version.address}"
             ) from error
     return carried
@@ -72,6 +77,9 @@ class WayBack:
     Attributes:
         version: the backup.
         changes: what was written to the live collection since it replaced the backup, as far as it was when looked at.
+
+    Raises:
+        WrittenSinceError: what was written cannot be carried.
     """
 
     def __init__(
@@ -91,8 +99,20 @@ class WayBack:
         noted = self._live.changes()
         self._mark = None if noted is None else noted.mark
         self._seen: RecordTable | None = None
-        self._carried = False
+        self._carrying, self._carried = Carrying(page_size, seed=0), False
         self.changes = self._since_replaced(tables)
+        self._carries = written == "carry" and bool(self.changes)
+        if self._carries:
+            self._carrying.fit(self._live, self._old, self.changes)
+
+    def go_with(self, others: Sequence[WayBack]) -> None:
+        """Leave the records of the live collection where changes are carried to another vector of the same records.
+
+        A backup that holds its own records would take that vector along, as it was.
+        """
+        if self._store.capabilities.whole_backups:
+            records = replace(self.version.own, vector="")
+            self._carries |= any(each._carries and replace(each.version.own, vector="") == records for each in others)
 
     def go(self, stamp: str) -> bool:
         """Put the backup in place; what it replaces becomes backup `stamp`. Writes.
@@ -103,8 +123,23 @@ class WayBack:
         Raises:
             WrittenSinceError: somebody wrote meanwhile, and that was to be refused; nothing was changed.
         """
-        carries = self._written == "carry" and bool(self.changes)
-        incoming = self._with_changes() if carries else self._old
+        self._discard_copies()
+        try:
+            return self._go(stamp)
+        except (DatabaseChangedError, WrittenSinceError):  # nothing was changed, and what was built is of no use later
+            if not self._store.interrupted_exchange():
+                self._discard_copies()
+            raise
+
+    def _discard_copies(self) -> None:
+        """Delete copies of backups that this run or one that was killed has made of the collection. Writes."""
+        of = (self.version.own, self.version.address)  # a store may take the copy of a backup for a version of that
+        for version in self._store.versions():
+            if version.role is Role.BUILDING and version.own in of and version.key == CARRIED:
+                self._store.delete(version.address)
+
+    def _go(self, stamp: str) -> bool:
+        incoming = self._with_changes() if self._carries else self._old
         is_copy, promised = incoming is not self._old, self._store.capabilities
         if promised.holds_writers or (is_copy and promised.settles_again):
             self._store.exchange(incoming, self._live, stamp, settle=lambda: self._settle(incoming))
@@ -187,17 +222,14 @@ class WayBack:
         if promised.shared_records and not promised.whole_backups:  # only vectors are missing, or to go
             self._carry(live, old, self.changes)
             return old
-        for version in self._store.versions():
-            if version.role is Role.BUILDING and version.own == self.version.own and version.key == _CARRIED:
-                self._store.delete(version.address)
-        copy = self._store.create_version(old, _CARRIED, old.facts().dimension or 0, None)
+        copy = self._store.create_version(old, CARRIED, old.facts().dimension or 0, None)
         for page in old.scan(self._page_size):
             copy.add(page)
         self._carry(live, copy, self.changes)
         return copy
 
     def _carry(self, source: Collection, target: Collection, changes: Changes) -> None:
-        carry(source, target, changes, self._page_size, seed=0)
+        self._carrying.carry(source, target, changes)
         self._carried = True
 
     def _settle(self, incoming: Collection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import lance
 
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.lance.building import BuildingCollection
 from lightmigrate.stores.lance.collection import LanceCollection
 from lightmigrate.stores.lance.flushing import BRANCHES, Descriptions
@@ -121,7 +122,6 @@ def restore(backup: Exchanged, live: LanceCollection, key: str, cache: VectorCac
     """
     table, column = live.table, live.column
     _require_free(table, key, column)
-    _require_others_unchanged(table, backup)
     token, written = restored_token(backup.before, secrets.token_hex(4)), Descriptions(table.path)
     cached = cache.before(key)
     version = table.latest().version
@@ -140,15 +140,24 @@ def restore(backup: Exchanged, live: LanceCollection, key: str, cache: VectorCac
     forget(table, backup.key, backup.token, column)
 
 
-def _require_others_unchanged(table: Table, backup: Exchanged) -> None:
-    """Raise `LightmigrateError` when another column was exchanged since: a version of a table holds all columns."""
+def require_others_unchanged(table: Table, backup: Exchanged, later: Sequence[Address]) -> None:
+    """Raise `LightmigrateError` when another column was exchanged since: a version of a table holds all columns.
+
+    Args:
+        table: the table.
+        backup: the version.
+        later: backups of other columns that were exchanged since, the oldest first.
+    """
     then, now = table.at(backup.before), table.latest()
     for column in table.layout(then).vectors:
         fields = [dataset.lance_schema.field(column) for dataset in (then, now)]
         if column != backup.column and all(fields) and fields[0].id() != fields[1].id():
+            help_ = f"its backup is gone, and  table.restore({backup.before})  of LanceDB puts all columns back"
+            if later:
+                help_ = f"roll that one back first:  lightmigrate rollback DATABASE --backup {later[-1]}"
             raise LightmigrateError(
                 f"column {column} of table {table.name} was exchanged later, and a version of the table holds all "
-                "columns: roll that one back first"
+                f"columns: {help_}"
             )
 
 

@@ -33,6 +33,7 @@ from lightmigrate.stores.lance.exchange import (
     clear_scratch,
     exchange,
     missing_indexes,
+    require_others_unchanged,
     restore,
 )
 from lightmigrate.stores.lance.flushing import Descriptions
@@ -185,10 +186,10 @@ class LanceStore(StoreDefaults, LanceReceiver):
             for own, staged in self._building()
             for key in [str(staged.settings["key"])]
         ]
-        backups = [
-            Version(own, Role.BACKUP, each.key, _address(own, Role.BACKUP, each.key)) for own, each in self._exchanges()
-        ]
-        return by_age([*building, *backups])
+        exchanged = {_address(own, Role.BACKUP, each.key): (own, each) for own, each in self._exchanges()}
+        backups = [Version(own, Role.BACKUP, each.key, address) for address, (own, each) in exchanged.items()]
+        # one migration exchanges several columns of a table, each in a version of its own
+        return by_age([*building, *backups], {address: each.before for address, (_, each) in exchanged.items()})
 
     def fixed_distance(self, address: Address) -> str | None:
         """Why a collection's distance is not that of one index; `None` where it is. Only reads."""
@@ -281,7 +282,14 @@ class LanceStore(StoreDefaults, LanceReceiver):
 
     def restore(self, backup: Version, key: str) -> int:
         """Make the version of the table that a backup is the newest again. Writes."""
-        restore(self._exchanged(backup), self._live(backup.own), key, self._cache)
+        live, chosen = self._live(backup.own), self._exchanged(backup)
+        later = [
+            _address(own, Role.BACKUP, each.key)
+            for own, each in self._exchanges()
+            if own.name == backup.own.name and own != backup.own and each.before > chosen.before
+        ]
+        require_others_unchanged(live.table, chosen, later)
+        restore(chosen, live, key, self._cache)
         return 0
 
     def _exchanged(self, backup: Version) -> Exchanged:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import sql
 
-from lightmigrate.errors import DatabaseError, LightmigrateError, PasswordNeededError
+from lightmigrate.errors import DatabaseError, FailedError, LightmigrateError, PasswordNeededError
 from lightmigrate.stores.pgvector.vectors import BinaryVectors, BinaryVectorsDumper
 
 # With these settings values as text are exact, and the same for every client.
@@ -43,7 +43,7 @@ Row = tuple[Any, ...]
 Result = TypeVar("Result")
 
 
-class QueryError(LightmigrateError):
+class QueryError(FailedError):
     """PostgreSQL refused a statement.
 
     Attributes:

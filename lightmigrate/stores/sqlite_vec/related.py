@@ -137,6 +137,12 @@ def chosen_rows(session: Session, choice: RowsChoice) -> RowsTable:
     return rows_in(session, choice.table, choice.key, choice.text)
 
 
+def has_columns(session: Session, choice: RowsChoice) -> bool:
+    """Whether there is such a table, with the columns of the key and the text. Only reads."""
+    columns = {column.name for column in _columns(session, choice.table)}
+    return bool(columns) and {choice.key, choice.text or choice.key} - {"rowid"} <= columns
+
+
 def find_rows(session: Session, vec: str, declaration: Declaration) -> RowsTable | None:
     """The table with the keys of a vec0 table and columns of text; `None` for none, or for several. Only reads."""
     keys = _some_keys(session, vec, declaration)

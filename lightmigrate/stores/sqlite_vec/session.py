@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lightmigrate.errors import DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseError, FailedError, LightmigrateError
 from lightmigrate.stores.sqlite_vec.driver import Connection, Row, connect, error_types, load_sqlite_vec
 
 # How long a statement waits for another connection that writes.
@@ -156,8 +156,10 @@ class Session:
         except error_types() as error:
             message = _one_line(error)
             if "database is locked" in message or "BusyError" in message:
-                message = f"another process has been writing for {_WAIT_SECONDS} s: run this again when it has ended"
-            raise LightmigrateError(f"SQLite: {message}") from None
+                raise LightmigrateError(
+                    f"SQLite: another process has been writing for {_WAIT_SECONDS} s: run this again when it has ended"
+                ) from None
+            raise FailedError(f"SQLite: {message}") from None
 
 
 def _one_line(error: Exception) -> str:

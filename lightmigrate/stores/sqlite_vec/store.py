@@ -160,6 +160,8 @@ class SqliteVecStore(StoreDefaults, SqliteVecReceiver):
         with self.session.transaction():
             self.session.execute(statement)
             copy_rows(self.session, layout, "", version.address.name + ROWS_SUFFIX)
+            if layout.rows is not None and layout.table.version is None:
+                self.catalog.register(version.address.name, "", layout.rows)
         return self.collection(version.address)
 
     def exchange(

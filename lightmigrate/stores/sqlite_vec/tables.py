@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Address, Role, Version
+from lightmigrate.stores.defaults import by_age
 from lightmigrate.stores.sqlite_vec.declaration import Declaration, declaration_of
 from lightmigrate.stores.sqlite_vec.related import (
     RowsChoice,
     RowsTable,
     chosen_rows,
     find_rows,
+    has_columns,
     plain_tables,
     rows_in,
     with_copies,
@@ -129,7 +131,7 @@ class Catalog:
         self.tables()
         if table.name not in self._found:
             found = self._look_for_rows(table)
-            if found is None and not self.session.rows(f"SELECT 1 FROM {quoted(table.name + '_rowids')} LIMIT 1"):  # noqa: S608
+            if found is None and not self._has_records(table.name):
                 return None  # there is nothing yet to find it by
             self._found[table.name] = found
         return self._found[table.name]
@@ -143,15 +145,39 @@ class Catalog:
                 return None
             like = self.rows_of(live)
             return None if like is None else rows_in(self.session, name, "lightmigrate_key", like.text)
-        registered = self._register().get(own, _NOTHING)
-        if registered.alone and self._rows is None:
+        kept = self._kept_choice(own)
+        if kept.alone and self._rows is None:
             return None
-        choice = self._rows or registered.rows
+        choice = self._rows or kept.rows
         if choice is not None:
             found: RowsTable | None = chosen_rows(self.session, choice)
         else:
             found = find_rows(self.session, own, table.declaration)
         return None if found is None else with_copies(self.session, found, own, table.declaration)
+
+    def _kept_choice(self, own: str) -> _Registered:
+        """What a migration of a table was made with, so that its versions can be compared with it. Only reads.
+
+        What is found anew depends on how many rows other tables have.
+        """
+        register = self._register()
+        versions = [
+            table.version
+            for table in self._tables.values()
+            if isinstance(table, VecTable) and table.version is not None
+        ]
+        names = [version.address.name for version in by_age(versions) if version.own.name == own]
+        for name in [own, *reversed(names)]:
+            registered = register.get(name, _NOTHING)
+            if registered.alone or (registered.rows and has_columns(self.session, registered.rows)):
+                return registered
+            # a version has a copy of the rows that belong to it
+            if name != own and name + ROWS_SUFFIX not in plain_tables(self.session) and self._has_records(name):
+                return _Registered(alone=True)
+        return _NOTHING
+
+    def _has_records(self, name: str) -> bool:
+        return bool(self.session.rows(f"SELECT 1 FROM {quoted(name + '_rowids')} LIMIT 1"))  # noqa: S608
 
     def _register(self) -> dict[str, _Registered]:
         if not self.session.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [_REGISTER]):

@@ -21,8 +21,9 @@ def migrated(client: Any) -> ChromaMigrator:
     return migrator
 
 
-def test_what_is_left_after_one_of_several_failed_goes_back_by_the_command_that_is_named(
-    client: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["the same command", "the command that is named"])
+def test_what_is_left_after_one_of_several_failed_goes_back_by_the_same_command_or_the_one_that_is_named(
+    client: Any, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     before = {name: read(client, name) for name in ("memory", "bystander")}
     migrator, gone, go = migrated(client), list[str](), WayBack.go
@@ -38,9 +39,31 @@ def test_what_is_left_after_one_of_several_failed_goes_back_by_the_command_that_
         with pytest.raises(FailedError, match="somebody has replaced it; 1 of 2 collections are back") as failed:
             migrator.rollback()
     *_, backup = shlex.split(str(failed.value))
-    migrator.rollback(backup)
+    assert "the same command goes on" in str(failed.value)
+    migrator.rollback(None if how == "the same command" else backup)
     for name, rows in before.items():
         assert all((read(client, name)[one][3] == rows[one][3]).all() for one in rows), name
+    migrator.rollback()
+    assert {facts.dimension for facts in migrator.collections()} == {12, 24}
+
+
+def test_a_rollback_that_stopped_half_way_does_not_go_on_after_another_migration(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrator, go = migrated(client), WayBack.go
+
+    def fails(self: WayBack, stamp: str) -> bool:
+        if self.version.own.name == "bystander":
+            raise DatabaseChangedError("somebody has replaced it")
+        return go(self, stamp)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WayBack, "go", fails)
+        with pytest.raises(FailedError, match="1 of 2 collections are back"):
+            migrator.rollback()
+    migrator.migrate([CollectionJob("memory", make_projection())])
+    migrator.rollback()
+    assert {facts.name: facts.dimension for facts in migrator.collections()}["bystander"] == 12
 
 
 @pytest.mark.parametrize("method", ["rollback", "clean"])

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from lightmigrate import Migrator, Projection
-from lightmigrate.errors import WrittenSinceError
+from lightmigrate.errors import FailedError, WrittenSinceError
 from lightmigrate.progress import Progress
 from lightmigrate.vectors import Vectors
 from tests.contract.postgres import PgMaker
@@ -194,3 +194,16 @@ def test_what_was_written_since_is_refused_carried_or_discarded(database: PgMake
     after = stored(database)
     assert len(after["later"][1]) == OLD_DIM
     assert all((after[name][1] == vector).all() for name, (_, vector) in before.items())
+
+
+def test_a_full_disk_is_told_with_the_way_on(database: PgMaker, projection: Projection) -> None:
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION no_room() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"
+        )
+        connection.execute("CREATE EVENT TRIGGER no_room ON ddl_command_end EXECUTE FUNCTION no_room()")
+        with pytest.raises(FailedError, match="No space left on device; every collection is whole, old or new: run"):
+            Migrator(database.client()).migrate_collection("docs", projection)
+        connection.execute("DROP EVENT TRIGGER no_room")
+    assert Migrator(database.client()).migrate_collection("docs", projection).n_migrated == ROWS
