@@ -22,7 +22,7 @@ from lightmigrate.stores.base import (
 )
 from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.page import in_batches
-from lightmigrate.stores.pgvector import log, not_null, noting
+from lightmigrate.stores.pgvector import extension, log, not_null, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
@@ -77,7 +77,7 @@ class PgStore(StoreDefaults, PgReceiver):
         self._texts = dict(texts or {})
         self._parts = dict(parts or {})
         self._metric = metric
-        if not self._session.rows(sql.SQL("SELECT FROM pg_type WHERE typname = 'vector'")):
+        if not extension.find(self._session):
             self._session.close()
             raise DatabaseError(f"{self} has no pgvector:  CREATE EXTENSION vector")
 
@@ -87,15 +87,15 @@ class PgStore(StoreDefaults, PgReceiver):
         return CAPABILITIES
 
     def unsupported(self) -> str | None:
-        """Why nothing can be migrated here: an old server, or one that only follows another; only reads."""
+        """Why nothing can be migrated here: an old server, one that follows another, a missing right; only reads."""
         version, standby = self._session.rows(
             sql.SQL("SELECT current_setting('server_version_num')::int4, pg_is_in_recovery()")
         )[0]
         if version < _OLDEST_SERVER:
             return f"PostgreSQL {version // 10000} is too old, {_OLDEST_SERVER // 10000} is needed: upgrade the server"
-        return (
-            "the server is a standby, which cannot be written to: give the address of its primary" if standby else None
-        )
+        if standby:
+            return "the server is a standby, which cannot be written to: give the address of its primary"
+        return extension.hidden(self._session)
 
     @property
     def folder(self) -> Path | None:
