@@ -40,6 +40,7 @@ from lightmigrate.migration.shadow.history import ShadowHistory
 from lightmigrate.migration.shadow.late_writes import LateWrites, OnCarried
 from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import Settling, Shadow, Shadows
+from lightmigrate.migration.shadow.since import logged_since_replaced
 from lightmigrate.migration.shadow.way_back import WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
@@ -250,31 +251,40 @@ class ShadowMigration:
                 self._store.delete(version.address)
         return bool(shadows)
 
-    def verify(self) -> list[CollectionCheck]:
-        """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`."""
+    def verify(self, own: OwnVectors) -> list[CollectionCheck]:
+        """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`.
+
+        Args:
+            own: tells the vectors that this package wrote since.
+        """
         newest = {backup.own: backup for backup in self._shadows.backups()}
         if not newest:
             raise DatabaseError(
                 f"{self.path} holds no migration to compare with; plan one:  lightmigrate plan DATABASE "
                 "--target-model MODEL"
             )
-        return [self._check(own, backup) for own, backup in newest.items()]
+        return [self._check(backup, own) for backup in newest.values()]
 
-    def _check(self, own: Address, backup: Version) -> CollectionCheck:
-        live, old = self._store.collection(own), self._store.collection(backup.address)
+    def _check(self, backup: Version, own: OwnVectors) -> CollectionCheck:
+        live, old = self._store.collection(backup.own), self._store.collection(backup.address)
+        since = logged_since_replaced(self._store, backup, live, old, own, self._page_size)
+        written = None if since is None else since.counted_all()
+        shared = self._store.capabilities.shared_records and not self._store.capabilities.whole_backups
         invalid, digest, dimensions = 0, Digest(), set()
         for page in live.scan(self._page_size):
             digest.add(page)
             invalid += int((~meaningful(page.vectors)).sum())
             dimensions.add(page.vectors.shape[1])
         return CollectionCheck(
-            collection_name=str(own),
+            collection_name=str(backup.own),
             records=live.count(),
-            records_migrated=old.count(),
-            contents_equal=digest.content == digest_of(old, self._page_size).content,
+            records_migrated=old.count() + (written.gone if written else 0),
+            # what both share is the same at any time, whatever was written to it
+            contents_equal=digest.content == digest_of(old, self._page_size).content and not (shared and written),
             vectors_equal=invalid == 0 and len(dimensions) <= 1,
             settings_equal=settings_sha256(live) in (settings_sha256(old), settings_sha256(old, space_of(live))),
             invalid_vectors=invalid,
+            written=written,
         )
 
     def backups(self) -> list[Backup]:
@@ -309,7 +319,7 @@ class ShadowMigration:
         chosen = [version for version in known if version.key == known[-1].key]
         tables = self._shadows.tables
         ways = [WayBack(self._store, version, written, own, self._page_size, tables, self._late) for version in chosen]
-        changes = [way.changes for way in ways if way.changes]
+        changes = [way.changes for way in ways]
         if written == "refuse":
             require_nothing_written(changes)
         require_no_others(self._store)
@@ -317,7 +327,7 @@ class ShadowMigration:
         carried = go_back(ways, stamp, self._lock.require)
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
         self._history.note_rollback(chosen, stamp)
-        counted = tuple(changed.counted() for changed in changes)
+        counted = tuple(filter(None, (changed.counted() for changed in changes)))
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:

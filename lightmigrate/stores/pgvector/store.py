@@ -282,7 +282,8 @@ class PgStore(StoreDefaults, PgReceiver):
             )  # fmt: skip
         noted = log.written(self._session, table, collection.part, kept.snapshot, touched=False)
         columns = collection.own, collection.column
-        return log.with_unnoted(self._session, table, columns, collection.part, kept.snapshot, noted)
+        noted = log.with_unnoted(self._session, table, columns, collection.part, kept.snapshot, noted)
+        return log.with_shared(self._session, table, columns, collection.part, kept.snapshot, noted)
 
     def delete(self, address: Address) -> None:
         """Drop a version's column, a collection's table, or the rows of a part. Writes."""
