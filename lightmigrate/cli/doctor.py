@@ -30,7 +30,7 @@ def doctor(
     print_result(diagnosis, databases.diagnosis, as_json)
     if not as_json and diagnosis.unfinished is not None:
         terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
-    healthy = len(diagnosis.damaged) < len([facts for facts in diagnosis.collections if facts.count])
+    healthy = any(facts.count and str(facts.address) not in diagnosis.damaged for facts in diagnosis.collections)
     if not as_json and healthy and diagnosis.unsupported is None and (diagnosis.mismatches or expected_dim is None):
         if is_folder_of_units(database):
             print_next("train", "--from", *database.words, "--target-model", "NEW_MODEL")

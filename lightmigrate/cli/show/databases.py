@@ -58,7 +58,7 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         fault = state.damaged.get(str(facts.address))
         vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         cells = (dimension, vectors, facts.space, function)
-        rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
+        rows.append(TableRow(escape(str(facts.address)), None if fault and not facts.count else facts.count, cells))
     table = filled_table(columns, rows_to_show(rows))
     lines = [f"[bold]{state.path}[/]"]
     if state.bytes is not None:
