@@ -294,7 +294,7 @@ class WrittenSinceError(RefusedError):
     Attributes:
         added: records that the old database does not have.
         changed: records that were written again.
-        deleted: records that only the old database has.
+        deleted: records that were deleted.
     """
 
     def __init__(self, message: str, *, added: int, changed: int, deleted: int) -> None:

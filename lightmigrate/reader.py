@@ -23,7 +23,7 @@ from lightmigrate.migration.history import HistoryEntry
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
 from lightmigrate.progress import LogProgress, OnProgress
-from lightmigrate.refinement.checks import check_with_refinement, refined_rows, shares_when_migrated
+from lightmigrate.refinement.checks import ProvenVectors, check_with_refinement, refined_rows, shares_when_migrated
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.status import (
     RefinementInputs,
@@ -312,7 +312,7 @@ class DatabaseReader:
         """
         with self._explaining(), self._provenance() as provenance:
             if not isinstance(self._engine, AsideMigration):
-                checks = self._engine.verify()
+                checks = self._engine.verify(ProvenVectors(self.place))
                 by_name = {str(facts.address): facts.address for facts in self._engine.catalog()}
                 refined = [refined_rows(provenance, by_name[check.collection_name]) for check in checks]
                 return [replace(check, refined=rows) for check, rows in zip(checks, refined, strict=True)]

@@ -35,12 +35,16 @@ class Changes:
         added: ids of records that the backup does not have.
         changed: ids of records that were written again.
         deleted: ids of records that only the backup has.
+        touched: number of other records of which something else was written, which the backup shares.
+        gone: number of records that were deleted in the backup, too, because versions share their records.
     """
 
     address: Address
     added: Sequence[str]
     changed: Sequence[str]
     deleted: Sequence[str]
+    touched: int = 0
+    gone: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.deleted)
@@ -54,8 +58,12 @@ class Changes:
         return replace(self, added=added, changed=changed, deleted=deleted)
 
     def counted(self) -> ChangesSince:
-        """The number of added, changed and deleted records."""
-        return ChangesSince(str(self.address), len(self.added), len(self.changed), len(self.deleted))
+        """The number of added, changed and deleted records, as far as the backup differs in them; and of those gone."""
+        return ChangesSince(str(self.address), len(self.added), len(self.changed), len(self.deleted), self.gone)
+
+    def counted_all(self) -> ChangesSince:
+        """The same, with the records of which something was written that the backup shares."""
+        return replace(self.counted(), changed=len(self.changed) + self.touched)
 
 
 class OwnVectors(Protocol):
@@ -91,14 +99,17 @@ def without_own(changes: Changes, source: Collection, target: Collection, own: O
 
 
 def require_nothing_written(changes: Sequence[Changes]) -> None:
-    """Raise `WrittenSinceError` when there are changes."""
-    if changes:
+    """Raise `WrittenSinceError` when there are changes that a rollback can carry or discard."""
+    if any(changes):
         added, changed, deleted = (
             sum(len(getattr(change, what)) for change in changes) for what in ("added", "changed", "deleted")
         )
+        gone = sum(change.gone for change in changes)
+        deleted += gone
+        lasting = f" ({gone} of them for good, because both databases share these rows)" if gone else ""
         raise WrittenSinceError(
-            f"after the migration {added} records were added, {changed} changed, {deleted} deleted: say whether to "
-            "carry that over to the old database or to discard it (--written carry, --written discard)",
+            f"after the migration {added} records were added, {changed} changed, {deleted} deleted{lasting}: say "
+            "whether to carry that over to the old database or to discard it (--written carry, --written discard)",
             added=added,
             changed=changed,
             deleted=deleted,

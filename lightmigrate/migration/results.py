@@ -105,12 +105,18 @@ class ChangesSince(Result):
         added: records that the backup does not have.
         changed: records whose text, metadata or vector was written again.
         deleted: records that only the backup has.
+        gone: records that were deleted, and that the backup has lost, too, because versions share their records.
     """
 
     collection_name: str
     added: int
     changed: int
     deleted: int
+    gone: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.added or self.changed or self.deleted or self.gone)
 
 
 @dataclass(frozen=True)
@@ -138,12 +144,14 @@ class CollectionCheck(Result):
         collection_name: its name.
         records: how many it holds now.
         records_migrated: how many it held then.
-        contents_equal: ids, documents, metadatas and uris are what they were.
+        contents_equal: ids, documents, metadatas and uris are what they were; where versions share their records: none
+            was written since.
         vectors_equal: vectors are what they were; for an open database: all are valid and of one dimension.
         settings_equal: distance, index settings and metadata are what they were.
         invalid_vectors: vectors with NaN or infinity or all zero.
         refined: rows that `refine` embedded since the migration. They, and those that it projected again, count as
             equal unless the application wrote to them.
+        written: what was written since, where the database keeps a log of it; otherwise `None`.
     """
 
     collection_name: str
@@ -154,11 +162,12 @@ class CollectionCheck(Result):
     settings_equal: bool
     invalid_vectors: int
     refined: int = 0
+    written: ChangesSince | None = None
 
     @property
     def unchanged(self) -> bool:
         """Whether the collection is exactly as the migration left it."""
-        return self.contents_equal and self.vectors_equal and self.settings_equal
+        return self.contents_equal and self.vectors_equal and self.settings_equal and not self.written
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,13 @@ class WrittenRecords:
         written: ids of records that were added or changed, each once; some may have been deleted again.
         deleted: ids of records that were deleted; the caller may never have read some of them.
         mark: the point in time up to which this is complete; pass it to the next `changes`.
+        touched: number of other records of which something else was written, where versions share it: since a backup
+            was replaced, and only as `Store.written_since` counts.
+        gone: number of records that the backup has lost, too, because versions share their records; likewise.
     """
 
     written: Sequence[str]
     deleted: Sequence[str]
     mark: str
+    touched: int = 0
+    gone: int = 0

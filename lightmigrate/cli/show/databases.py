@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from lightmigrate.commands.transfer import Transferred
     from lightmigrate.doctor import Diagnosis, VectorSample
     from lightmigrate.migration.plan import Plan, PlannedCollection
-    from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Mismatch, Rollback
+    from lightmigrate.migration.results import (
+        Backup,
+        ChangesSince,
+        CollectionCheck,
+        MigrationResult,
+        Mismatch,
+        Rollback,
+    )
     from lightmigrate.migration.verify import Verification
 
 # What happened to an index, by route.
@@ -50,7 +58,7 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         fault = state.damaged.get(str(facts.address))
         vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         cells = (dimension, vectors, facts.space, function)
-        rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
+        rows.append(TableRow(escape(str(facts.address)), None if fault and not facts.count else facts.count, cells))
     table = filled_table(columns, rows_to_show(rows))
     lines = [f"[bold]{escape(str(state.path))}[/]"]
     if state.bytes is not None:
@@ -295,6 +303,11 @@ def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:
         for check in compared
         if check.refined
     ]
+    lines += [
+        f"{escape(check.collection_name)}: {_counts(check.written)} since the migration"
+        for check in compared
+        if check.written
+    ]
     if not all(check.unchanged for check in compared):
         lines.append("changed since the migration: other programs wrote to it, or it is damaged")
     elif lines:
@@ -310,9 +323,19 @@ def rolled_back(done: Rollback) -> RenderableType:
     lines = [f"[green]✓[/] {restored} is the database again", f"the one it replaced: {displaced}"]
     where = "carried over, with approximate vectors" if done.carried else "only in the replaced one"
     for changes in done.written:
-        counts = f"{changes.added:,} added, {changes.changed:,} changed, {changes.deleted:,} deleted"
-        lines.append(f"[yellow]{escape(changes.collection_name)}: {counts} since the migration: {where}[/]")
+        name = escape(changes.collection_name)
+        if changes.added or changes.changed or changes.deleted:
+            counts = _counts(replace(changes, gone=0))
+            lines.append(f"[yellow]{name}: {counts} since the migration: {where}[/]")
+        if changes.gone:
+            lines.append(
+                f"[yellow]{name}: {changes.gone:,} deleted since the migration stay deleted: both share their rows[/]"
+            )
     return Group(*lines)
+
+
+def _counts(changes: ChangesSince) -> str:
+    return f"{changes.added:,} added, {changes.changed:,} changed, {changes.deleted + changes.gone:,} deleted"
 
 
 def backups(kept: Sequence[Backup]) -> RenderableType:

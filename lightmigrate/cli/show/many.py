@@ -22,30 +22,35 @@ class TableRow:
 
     Attributes:
         name: of the collection.
-        records: their number.
+        records: their number; `None` where they could not be counted.
         cells: everything else; collections with equal cells can share a row.
     """
 
     name: str
-    records: int
+    records: int | None
     cells: tuple[str, ...]
 
 
 def rows_to_show(rows: Sequence[TableRow]) -> list[tuple[str, ...]]:
     """The rows of a table, name and records first: one for each collection, or for each kind of many collections."""
     if len(rows) <= LISTED:
-        return [(row.name, f"{row.records:,}", *row.cells) for row in rows]
+        return [(row.name, _total([row]), *row.cells) for row in rows]
     kinds: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
     for row in rows:
         kinds[row.cells].append(row)
     return [
         (
             equal[0].name if len(equal) == 1 else f"{len(equal)} collections",
-            f"{sum(r.records for r in equal):,}",
+            _total(equal),
             *cells,
         )
         for cells, equal in sorted(kinds.items(), key=lambda kind: -len(kind[1]))
     ]
+
+
+def _total(rows: Sequence[TableRow]) -> str:
+    counted = [row.records for row in rows if row.records is not None]
+    return f"{sum(counted):,}" if counted else "–"
 
 
 def names(named: Sequence[str]) -> str:

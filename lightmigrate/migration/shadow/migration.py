@@ -19,7 +19,6 @@ from lightmigrate.errors import (
 from lightmigrate.files import user_folder
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
-from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.history import HistoryEntry
 from lightmigrate.migration.job import InvalidVectors
@@ -42,18 +41,15 @@ from lightmigrate.migration.shadow.history import ShadowHistory
 from lightmigrate.migration.shadow.late_writes import LateWrites, OnCarried
 from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import Settling, Shadow, Shadows
+from lightmigrate.migration.shadow.since import compared
 from lightmigrate.migration.shadow.way_back import CARRIED, WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
-from lightmigrate.migration.verify import VECTOR_TOLERANCE
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
-from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import IndexRoute
 from lightmigrate.stores.others import require_no_others
-from lightmigrate.stores.scaled import differing_scaled, with_scaled
 from lightmigrate.stores.timestamp import next_timestamp
-from lightmigrate.vectors import meaningful
 
 # Of so many collections at most an interrupted migration is said to be.
 _NAMED = 3
@@ -261,34 +257,19 @@ class ShadowMigration:
                 self._store.delete(version.address)
         return bool(shadows)
 
-    def verify(self) -> list[CollectionCheck]:
-        """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`."""
+    def verify(self, own: OwnVectors) -> list[CollectionCheck]:
+        """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`.
+
+        Args:
+            own: tells the vectors that this package wrote since.
+        """
         newest = {backup.own: backup for backup in self._shadows.backups()}
         if not newest:
             raise DatabaseError(
                 f"{self.path} holds no migration to compare with; plan one:  lightmigrate plan DATABASE "
                 "--target-model MODEL"
             )
-        return [self._check(own, backup) for own, backup in newest.items()]
-
-    def _check(self, own: Address, backup: Version) -> CollectionCheck:
-        live, old = self._store.collection(own), self._store.collection(backup.address)
-        invalid, digest, dimensions, equal = 0, Digest(), set(), True
-        for page in live.scan(self._page_size):
-            digest.add(page)
-            if beside := with_scaled(page):
-                equal = equal and not differing_scaled(page, old.records(beside), VECTOR_TOLERANCE)
-            invalid += int((~meaningful(page.vectors)).sum())
-            dimensions.add(page.vectors.shape[1])
-        return CollectionCheck(
-            collection_name=str(own),
-            records=live.count(),
-            records_migrated=old.count(),
-            contents_equal=equal and digest.content == digest_of(old, self._page_size).content,
-            vectors_equal=invalid == 0 and len(dimensions) <= 1,
-            settings_equal=settings_sha256(live) in (settings_sha256(old), settings_sha256(old, space_of(live))),
-            invalid_vectors=invalid,
-        )
+        return [compared(self._store, backup, own, self._page_size) for backup in newest.values()]
 
     def backups(self) -> list[Backup]:
         """See `Migrator.backups`. Each is a collection."""
@@ -330,7 +311,7 @@ class ShadowMigration:
             WayBack(self._store, version, written, own, self._page_size, tables, self._late)
             for version in reversed(chosen)  # what was done last is undone first
         ]
-        changes = [way.changes for way in ways if way.changes]
+        changes = [way.changes for way in ways]
         if written == "refuse":
             require_nothing_written(changes)
         require_no_others(self._store)
@@ -339,7 +320,7 @@ class ShadowMigration:
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
         if not self._history.begun_rollback()[1]:
             self._history.settle()
-        counted = tuple(changed.counted() for changed in changes)
+        counted = tuple(filter(None, (changed.counted() for changed in changes)))
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:

@@ -13,15 +13,14 @@ from lightmigrate.migration.changes import (
     OnWritten,
     OwnVectors,
     require_nothing_written,
-    without_own,
 )
 from lightmigrate.migration.digest import held_as_known, record_digests
 from lightmigrate.migration.shadow.late_writes import LateWrites
+from lightmigrate.migration.shadow.since import by_others, logged_since_replaced, present
 from lightmigrate.migration.shadow.synchronise import Snapshot
 from lightmigrate.migration.verify import VECTOR_TOLERANCE
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Collection, Role, Store, Version
-from lightmigrate.stores.page import batches
 from lightmigrate.stores.record_tables import RecordTable, RecordTables
 from lightmigrate.stores.scaled import differing_scaled, with_scaled
 
@@ -159,22 +158,14 @@ class WayBack:
 
     def _since_replaced(self, tables: RecordTables) -> Changes:
         """What others have written to the live collection since it replaced the backup. Only reads."""
-        own, live = self.version.own, self._live
-        written = self._store.written_since(self.version)
-        if written is None:
+        live, old = self._live, self._old
+        logged = logged_since_replaced(self._store, self.version, live, old, self._own, self._page_size)
+        if logged is None:
             self._seen = tables.table()
-            for page in self._old.scan(self._page_size, vectors=False):
+            for page in old.scan(self._page_size, vectors=False):
                 self._seen.put(dict(zip(page.ids, record_digests(page, vectors=False), strict=True)))
             return self._differences(live, self._seen, beside=self._old)[0]
-        ids = list(dict.fromkeys([*written.written, *written.deleted]))
-        in_live, in_old = (self._present(collection, ids) for collection in (live, self._old))
-        changes = Changes(
-            own,
-            added=[record for record in ids if record in in_live - in_old],
-            changed=[record for record in ids if record in in_live & in_old],
-            deleted=[record for record in ids if record in in_old - in_live],
-        )
-        return self._without_own(changes, live)
+        return logged
 
     def _differences(
         self, collection: Collection, seen: RecordTable, beside: Collection | None = None
@@ -205,15 +196,6 @@ class WayBack:
             earlier.update(seen.get(gone))
             seen.remove(gone)
         return Changes(self.version.own, added=added, changed=changed, deleted=deleted), earlier
-
-    def _present(self, collection: Collection, ids: Sequence[str]) -> set[str]:
-        """Those of some records that a collection holds."""
-        return {record for some in batches(ids, self._page_size) for record in collection.records(some).ids}
-
-    def _without_own(self, changes: Changes, source: Collection) -> Changes:
-        if not self._own.knows(changes.address):
-            return changes
-        return without_own(changes, source, self._old, self._own, self._page_size)
 
     def _with_changes(self) -> Collection:
         """The backup, or a copy of it, with the changes. Writes."""
@@ -263,14 +245,14 @@ class WayBack:
             return Changes(self.version.own, (), (), ())
         self._mark = written.mark
         ids = list(dict.fromkeys([*written.written, *written.deleted]))
-        present = self._present(collection, ids)
+        held = present(collection, ids, self._page_size)
         changes = Changes(
             self.version.own,
             added=(),
-            changed=[record for record in ids if record in present],
-            deleted=[record for record in ids if record not in present],
+            changed=[record for record in ids if record in held],
+            deleted=[record for record in ids if record not in held],
         )
-        return self._without_own(changes, collection)
+        return by_others(changes, collection, self._old, self._own, self._page_size)
 
     def _look_again(self, stamp: str) -> None:
         """Find what was written to the replaced collection meanwhile. Writes where that is carried."""

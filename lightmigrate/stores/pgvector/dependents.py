@@ -53,31 +53,66 @@ def require_carried(table: Table, column: Column, *, part: bool = False) -> None
         raise _to_drop(index.name, table.schema, table.name, how)
 
 
-def _require_no_object(session: Session, table: Table, column: Column) -> None:
-    # what a partition has from the table is named there
-    rows = session.rows(
-        sql.SQL("""
-        SELECT DISTINCT replace(pg_describe_object(d.classid, d.objid, d.objsubid), 'rule _RETURN on ', '')
-        FROM {} m JOIN pg_attribute a ON a.attrelid = m.relid
+# What depends on a column, and the views that depend on such views, which have to go before them. What a partition has
+# from the table is named there. A view stands for its rule, and a generated column for its expression.
+_OBJECTS = """
+    WITH RECURSIVE found AS (
+        SELECT d.classid, d.objid, d.objsubid, 0 AS depth
+        FROM {table} m JOIN pg_attribute a ON a.attrelid = m.relid
         JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = m.relid AND d.refobjsubid = a.attnum
         LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
         LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid
         LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
-        WHERE a.attname = {} AND NOT a.attisdropped
+        WHERE a.attname = {column} AND NOT a.attisdropped
             AND d.classid <> 'pg_statistic_ext'::regclass AND c.relkind IS DISTINCT FROM 'i'
             AND c.relkind IS DISTINCT FROM 'I' AND n.contype IS DISTINCT FROM 'n'
-            AND n.conislocal IS DISTINCT FROM false AND NOT starts_with(coalesce(n.conname, ''), {})
-            AND (t.tgname IS NULL OR t.tgname <> ALL({})) AND coalesce(t.tgparentid, 0) = 0
-        ORDER BY 1""").format(
-            numbers_of(table), sql.Literal(column.name), sql.Literal(FILLED), sql.Literal(list(noting.TRIGGERS))
+            AND n.conislocal IS DISTINCT FROM false AND NOT starts_with(coalesce(n.conname, ''), {filled})
+            AND (t.tgname IS NULL OR t.tgname <> ALL({triggers})) AND coalesce(t.tgparentid, 0) = 0
+        UNION
+        SELECT d.classid, d.objid, d.objsubid, f.depth + 1
+        FROM found f JOIN pg_rewrite r ON f.classid = 'pg_rewrite'::regclass AND r.oid = f.objid
+        JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.ev_class AND d.objid <> r.oid
+        WHERE r.rulename = '_RETURN' AND d.classid = 'pg_rewrite'::regclass
+    )
+    SELECT replace(pg_describe_object(o.classid, o.objid, o.objsubid), 'rule _RETURN on ', ''), CASE
+        WHEN r.rulename = '_RETURN' THEN 'DROP ' || CASE v.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW '
+            || (pg_identify_object('pg_class'::regclass, v.oid, 0)).identity
+        WHEN n.oid IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I',
+            (pg_identify_object('pg_class'::regclass, n.conrelid, 0)).identity, n.conname)
+        WHEN g.attinhcount > 0 THEN NULL
+        WHEN g.attnum > 0 THEN format('ALTER TABLE %s DROP COLUMN %I',
+            (pg_identify_object('pg_class'::regclass, g.attrelid, 0)).identity, g.attname)
+        WHEN p.oid IS NOT NULL THEN format('ALTER PUBLICATION %I DROP TABLE %s', b.pubname,
+            (pg_identify_object('pg_class'::regclass, p.prrelid, 0)).identity)
+        WHEN o.classid = 'pg_proc'::regclass THEN 'DROP ROUTINE ' || i.identity
+        ELSE 'DROP ' || upper(i.type) || ' ' || i.identity END
+    FROM (SELECT classid, objid, objsubid, max(depth) AS depth FROM found GROUP BY 1, 2, 3) o
+    CROSS JOIN LATERAL pg_identify_object(o.classid, o.objid, o.objsubid) i
+    LEFT JOIN pg_rewrite r ON o.classid = 'pg_rewrite'::regclass AND r.oid = o.objid
+    LEFT JOIN pg_class v ON v.oid = r.ev_class
+    LEFT JOIN pg_constraint n ON o.classid = 'pg_constraint'::regclass AND n.oid = o.objid
+    LEFT JOIN pg_attrdef e ON o.classid = 'pg_attrdef'::regclass AND e.oid = o.objid
+    LEFT JOIN pg_attribute g ON (g.attrelid, g.attnum) IN (
+        (e.adrelid, e.adnum), (CASE o.classid WHEN 'pg_class'::regclass THEN o.objid END, o.objsubid))
+    LEFT JOIN pg_publication_rel p ON o.classid = 'pg_publication_rel'::regclass AND p.oid = o.objid
+    LEFT JOIN pg_publication b ON b.oid = p.prpubid
+    ORDER BY o.depth DESC, 1"""
+
+
+def _require_no_object(session: Session, table: Table, column: Column) -> None:
+    rows = session.rows(
+        sql.SQL(_OBJECTS).format(
+            table=numbers_of(table), column=sql.Literal(column.name), filled=sql.Literal(FILLED),
+            triggers=sql.Literal(list(noting.TRIGGERS)),
         ),
         prepare=True,
-    )
+    )  # fmt: skip
     if rows:
-        names = ", ".join(name for (name,) in rows)
+        names, statements = ", ".join(name for name, _ in rows), "; ".join(drop for _, drop in rows if drop)
+        depends, it = ("depends", "it") if len(rows) == 1 else ("depend", "them")
         raise LightmigrateError(
-            f"{names} depends on column {column.name} of table {table.name} and would stay with the old vectors: drop "
-            "it first, and create it again afterwards"
+            f"{names} {depends} on column {column.name} of table {table.name} and would stay with the old vectors: "
+            f"drop {it} first, and create {it} again afterwards:  {statements}"
         )
 
 

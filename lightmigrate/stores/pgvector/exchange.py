@@ -18,7 +18,7 @@ from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.partitions import relations_of
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
+from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of, read_table
 from lightmigrate.stores.pgvector.triggers import quietly
 from lightmigrate.stores.while_written import CatchingUp
 
@@ -84,6 +84,9 @@ def exchange(
         # that of the next part is another trigger, and a comment with those of all parts and partitions would be long
         mark = log.mark(session, table) if whole else log.snapshot(session)
         comment(session, table, name, comment_of([*others, replace(backup, snapshot=mark)]))
+        if not whole:
+            text = current.text.name if current.text else None
+            noting.refresh(session, read_table(session, table.name), current.use.part, text)
     if whole:
         not_null.declare(session, live.table)
 
@@ -94,6 +97,11 @@ def _renaming(
     """The statements that exchange the names of two columns, with settings, comment, NOT NULL, indexes and trigger."""
     table, old = live.table, live.table.column(kept.own)
     name = sql.Identifier(backup.column_name())
+    named = {
+        old.number: replace(old, name=backup.column_name(), kept=(backup,)),
+        new.number: replace(new, name=old.name, kept=()),
+    }
+    after = replace(table, columns=tuple(named.get(each.number, each) for each in table.columns))
     part, text = noting.part_column(session, table) or live.use.part, live.text.name if live.text else None
     # a row that was written since with the application's column alone, and is not to be carried, has no vector
     filled = (old.not_null or kept.not_null) and not not_null.lacks(session, table, new, unfilled)
@@ -107,7 +115,7 @@ def _renaming(
         *(_nullable(session, table, name) if old.not_null else []),
         *_renamed_indexes(table, new, old),
         commenting(table, old.name, old.comment),
-        *noting.starting(table, part, text),  # the names of the application's columns are the same as before
+        *noting.starting(after, part, text),
     ]
 
 

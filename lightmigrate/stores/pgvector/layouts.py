@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from lightmigrate.stores.pgvector.readable import require_readable
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, Table
 
@@ -102,7 +103,7 @@ def _labels(session: Session, table: Table, part: str, name: str) -> Mapping[str
     """The names of collections by the key that a column refers to; those that occur twice are left out."""
     referred = session.rows(
         sql.SQL("""
-        SELECT n.nspname::text, r.relname::text, k.attname::text
+        SELECT r.oid::int8, n.nspname::text, r.relname::text, k.attname::text
         FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace
         JOIN pg_attribute k ON k.attrelid = r.oid AND k.attnum = c.confkey[1]
         JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = %s
@@ -111,7 +112,8 @@ def _labels(session: Session, table: Table, part: str, name: str) -> Mapping[str
     )
     if not referred:
         return {}
-    schema, relation, key = referred[0]
+    oid, schema, relation, key = referred[0]
+    require_readable(session, oid)
     rows = session.rows(
         sql.SQL("SELECT {}::text, {}::text FROM {}").format(
             sql.Identifier(key), sql.Identifier(name), sql.Identifier(schema, relation)

@@ -45,9 +45,7 @@ def written(session: Session, table: Table, part: Part, since: str | None, *, to
     now = mark(session, table)  # before the query: a write in between is returned twice rather than never
     if since is None:
         return WrittenRecords(written=[], deleted=[], mark=now)
-    parts: list[object] = []
-    if part.value and part.column is not None and noting.part_column(session, table) == part.column.name:
-        parts = [[part.value, ""]]  # what was noted without a part may be of any
+    parts = _parts(session, table, part)
     logs = [sql.SQL("SELECT rel, key, part, deleted, xid FROM {}").format(noting.log_of(table))]
     if touched and noting.exists(session, noting.touched_of(table)):
         logs.append(sql.SQL("SELECT rel, key, part, NULL, xid FROM {}").format(noting.touched_of(table)))
@@ -63,6 +61,37 @@ def written(session: Session, table: Table, part: Part, since: str | None, *, to
         deleted=[encode_key(key) for key, deleted in rows if deleted],
         mark=now,
     )
+
+
+def with_shared(
+    session: Session, table: Table, columns: tuple[Column, Column], part: Part, since: str, noted: WrittenRecords
+) -> WrittenRecords:
+    """The same, with the numbers of rows of which something else was written, and of those that are gone. Only reads.
+
+    Args:
+        session: the connection.
+        table: that is noted.
+        columns: of the collection, and of what it replaced.
+        part: the rows that are looked at.
+        since: the mark of when it was replaced, or a `snapshot`.
+        noted: what was noted since then.
+    """
+    if not all(noting.exists(session, each) for each in (noting.gone_of(table), noting.touched_of(table))):
+        return noted  # an earlier version made the trigger
+    one, other = columns
+    parts = _parts(session, table, part)
+    own = sql.SQL(" AND l.part = ANY(%s)" if parts else "")
+    gone = sql.SQL("SELECT count(*) FROM {} l WHERE {} AND l.number = {}{}").format(
+        noting.gone_of(table), _noted(table, since), sql.Literal(other.number), own
+    )
+    touched = sql.SQL(
+        "SELECT count(DISTINCT l.key) FROM {} l JOIN {} t ON {} WHERE {} AND t.{} IS NOT NULL{} "
+        "AND NOT EXISTS (SELECT FROM {} w WHERE w.rel = l.rel AND w.key = l.key AND {})"
+    ).format(
+        noting.touched_of(table), table.sql, _same_key(table), _noted(table, since), one.sql, part.condition("t"),
+        noting.log_of(table), _since("w", since),
+    )  # fmt: skip
+    return replace(noted, gone=session.rows(gone, parts)[0][0], touched=session.rows(touched, part.values)[0][0])
 
 
 def with_unnoted(
@@ -117,18 +146,29 @@ def unequal(
     ).format(table.sql, differing, noting.log_of(table), noting.key_of(table, "t"), _noted(table, since))
     if not written:
         return int(session.rows(unnoted, part.values)[0][0])
-    keys = sql.SQL(" AND ").join(
-        sql.SQL("t.{} = l.key[{}]::" + column.type).format(column.sql, sql.Literal(number))
-        for number, column in enumerate(table.keys, 1)
-    )
     query = sql.SQL("SELECT count(DISTINCT l.key) FROM {} l JOIN {} t ON {} WHERE {} AND {}").format(
-        noting.log_of(table), table.sql, keys, _noted(table, since), differing
+        noting.log_of(table), table.sql, _same_key(table), _noted(table, since), differing
     )
     count = int(session.rows(query, part.values)[0][0])
     if changed := _without_trigger(session, table, since):
         within = sql.SQL(" AND t.tableoid = ANY({}::oid[])").format(sql.Literal(changed))
         count += int(session.rows(unnoted + within, part.values)[0][0])
     return count
+
+
+def _parts(session: Session, table: Table, part: Part) -> list[object]:
+    """The parameter with the parts that entries of a part have; none where entries are not told apart by them."""
+    if part.value and part.column is not None and noting.part_column(session, table) == part.column.name:
+        return [[part.value, ""]]  # what was noted without a part may be of any
+    return []
+
+
+def _same_key(table: Table) -> sql.Composed:
+    """The condition that an entry `l` is of the row `t`."""
+    return sql.SQL(" AND ").join(
+        sql.SQL("t.{} = l.key[{}]::" + column.type).format(column.sql, sql.Literal(number))
+        for number, column in enumerate(table.keys, 1)
+    )
 
 
 def _snapshot_of(mark: str) -> str:
@@ -143,6 +183,10 @@ def _without_trigger(session: Session, table: Table, since: str) -> list[int]:
 
 def _noted(table: Table, since: str) -> sql.Composed:
     """The condition that an entry `l` is of the table, and of a write since a mark."""
-    return sql.SQL("l.rel = {} AND NOT pg_visible_in_snapshot(l.xid, {}::pg_snapshot)").format(
-        sql.Literal(table.oid), sql.Literal(_snapshot_of(since))
+    return sql.SQL("l.rel = {} AND {}").format(sql.Literal(table.oid), _since("l", since))
+
+
+def _since(entry: str, since: str) -> sql.Composed:
+    return sql.SQL(f"NOT pg_visible_in_snapshot({entry}.xid, {{}}::pg_snapshot)").format(
+        sql.Literal(_snapshot_of(since))
     )

@@ -2,19 +2,21 @@
 
 Writes to a vector or a text are noted in one table, and those that leave both as they were in another. Such a row has
 another payload, which an embedded text can be made of on the way to a new model; on the way back its old vector is as
-good as before.
+good as before. Of rows that are deleted it is noted which backups held them, and lose them with the row.
 """
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from lightmigrate.stores.base import Role
 from lightmigrate.stores.pgvector.partitions import numbers_of
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Table
 
 _LOG = "lightmigrate_changes"
 _TOUCHED = "lightmigrate_touched"
+_GONE = "lightmigrate_gone"
 _TRIGGER = "lightmigrate_note"
 _TRUNCATE = "lightmigrate_note_truncate"
 
@@ -27,21 +29,39 @@ _NOTE = """
 """
 
 # Bits are compared: what is equal is not the same, and the operators of vectors are in a schema of any name.
-_BODY = """BEGIN
+_BODY = """DECLARE held boolean;
+BEGIN
     IF tg_op = 'TRUNCATE' THEN
         INSERT INTO {log} SELECT {oid}, ARRAY[{key}], {part}, true, pg_current_xact_id() FROM {table} t
         ON CONFLICT (rel, key, part) DO UPDATE SET deleted = true, xid = excluded.xid;
+        {all_gone}
         RETURN NULL;
     END IF;
     IF tg_op = 'UPDATE' AND ROW({before})::record *= ROW({after})::record THEN
+        IF old *= new THEN RETURN NULL; END IF;  -- nothing was changed
         INSERT INTO {touched} VALUES ({oid}, ARRAY[{new_key}], {new_part}, pg_current_xact_id())
         ON CONFLICT (rel, key, part) DO UPDATE SET xid = excluded.xid;
         RETURN NULL;
     END IF;
-    IF tg_op <> 'INSERT' THEN {old} END IF;
+    IF tg_op <> 'INSERT' THEN {old} {gone} END IF;
     IF tg_op <> 'DELETE' THEN {new} END IF;
     RETURN NULL;
 END"""
+
+# Somebody may have dropped the column; the application's DELETE goes on.
+_NOTE_GONE = """
+    BEGIN held := old.{column} IS NOT NULL; EXCEPTION WHEN undefined_column THEN held := false; END;
+    IF held AND (tg_op = 'DELETE' OR {old_part} <> {new_part}) THEN
+        INSERT INTO {gone} VALUES ({oid}, ARRAY[{key}], {old_part}, {number}, pg_current_xact_id())
+        ON CONFLICT (rel, key, part, number) DO UPDATE SET xid = excluded.xid;
+    END IF;
+"""
+_NOTE_ALL_GONE = """
+        BEGIN
+            INSERT INTO {gone} SELECT {oid}, ARRAY[{key}], {part}, {number}, pg_current_xact_id() FROM {table} t
+            WHERE t.{column} IS NOT NULL ON CONFLICT (rel, key, part, number) DO UPDATE SET xid = excluded.xid;
+        EXCEPTION WHEN undefined_column THEN NULL; END;
+"""
 
 
 def ensure(session: Session, table: Table, part: str | None, text: str | None) -> None:
@@ -73,12 +93,11 @@ def starting(table: Table, part: str | None, text: str | None) -> list[sql.Compo
             "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, xid xid8 NOT NULL, "
             "PRIMARY KEY (rel, key, part))"
         ).format(touched_of(table)),
-        # the writers' connections have other settings and rights than this one
         sql.SQL(
-            "CREATE OR REPLACE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-            "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' "
-            "SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 AS {}"
-        ).format(_function(table), sql.Literal(_body(table, part, text))),
+            "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, number int, xid xid8 NOT NULL, "
+            "PRIMARY KEY (rel, key, part, number))"
+        ).format(gone_of(table)),
+        _defining(table, part, text),
         *_dropping(table),
         sql.SQL(
             "CREATE TRIGGER {} AFTER INSERT OR DELETE OR UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {} ()"
@@ -91,6 +110,12 @@ def starting(table: Table, part: str | None, text: str | None) -> list[sql.Compo
     ]
 
 
+def refresh(session: Session, table: Table, part: str | None, text: str | None) -> None:
+    """Note for the backups that the table has now; the triggers stay as they are. Writes. See `ensure`."""
+    if is_known(session, table):
+        session.execute(_defining(table, part_column(session, table) or part, text))
+
+
 def stop(session: Session, table: Table) -> None:
     """Stop to note writes, and delete what was noted of the table. Writes; within a transaction."""
     session.execute(sql.SQL("; ").join(_dropping(table)))
@@ -100,7 +125,7 @@ def stop(session: Session, table: Table) -> None:
         "ON n.oid = c.relnamespace WHERE t.tgname = %s AND n.nspname = %s LIMIT 1"
     )
     needed = bool(session.rows(others, [_TRIGGER, table.schema]))
-    for log in (log_of(table), touched_of(table)):
+    for log in (log_of(table), touched_of(table), gone_of(table)):
         if needed and exists(session, log):
             session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(log), [table.oid])
         elif not needed:
@@ -163,6 +188,11 @@ def touched_of(table: Table) -> sql.Identifier:
     return sql.Identifier(table.schema, _TOUCHED)
 
 
+def gone_of(table: Table) -> sql.Identifier:
+    """The table of the rows that a backup held and that were deleted, by the number of the backup's column."""
+    return sql.Identifier(table.schema, _GONE)
+
+
 def exists(session: Session, log: sql.Identifier) -> bool:
     """Whether there is a table; only reads."""
     return session.rows(sql.SQL("SELECT to_regclass(%s) IS NOT NULL"), [log.as_string()]) == [(True,)]
@@ -171,6 +201,16 @@ def exists(session: Session, log: sql.Identifier) -> bool:
 def key_of(table: Table, row: str) -> sql.Composed:
     """The primary key of a row as texts, as it is noted."""
     return sql.SQL(", ").join(sql.SQL(row + ".{}::text").format(column.sql) for column in table.keys)
+
+
+def _defining(table: Table, part: str | None, text: str | None) -> sql.Composed:
+    """The statement that makes the trigger's function, or replaces it."""
+    # the writers' connections have other settings and rights than this one
+    return sql.SQL(
+        "CREATE OR REPLACE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' "
+        "SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 AS {}"
+    ).format(_function(table), sql.Literal(_body(table, part, text)))
 
 
 def _body(table: Table, part: str | None, text: str | None) -> str:
@@ -191,6 +231,18 @@ def _body(table: Table, part: str | None, text: str | None) -> str:
             deleted=sql.SQL(deleted),
         )
 
+    def gone(template: str) -> sql.Composed:
+        """What is noted for each column that holds a backup."""
+        backups = [each for each in table.kept if any(kept.role == Role.BACKUP.value for kept in each.kept)]
+        return sql.Composed([
+            sql.SQL(template).format(
+                column=each.sql, number=sql.Literal(each.number), gone=gone_of(table), oid=sql.Literal(table.oid),
+                key=key_of(table, "t" if template is _NOTE_ALL_GONE else "old"), part=_part(part, "t"),
+                old_part=_part(part, "old"), new_part=_part(part, "new"), table=table.sql,
+            )
+            for each in backups
+        ])  # fmt: skip
+
     return (
         sql.SQL(_BODY)
         .format(
@@ -206,6 +258,8 @@ def _body(table: Table, part: str | None, text: str | None) -> str:
             new_part=_part(part, "new"),
             old=note("old", "true"),
             new=note("new", "false"),
+            gone=gone(_NOTE_GONE),
+            all_gone=gone(_NOTE_ALL_GONE),
         )
         .as_string()
     )

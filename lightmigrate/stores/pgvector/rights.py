@@ -8,6 +8,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.pgvector import dependents
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.publications import require_no_subscriber
+from lightmigrate.stores.pgvector.readable import require_readable
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.triggers import require_quiet
 
@@ -21,10 +22,12 @@ def require_possible(session: Session, source: PgCollection, dimension: int | No
         dimension: of the new vectors; `None` if it is not known yet.
 
     Raises:
-        LightmigrateError: a right is missing, and the message has the GRANT; a trigger of the application would fire;
-            something depends on the column, or a subscriber; or the column or an index cannot have the dimension.
+        LightmigrateError: a right is missing, or a policy hides rows, and the message has what helps; a trigger of the
+            application would fire; something depends on the column, or a subscriber; or the column or an index cannot
+            have the dimension.
     """
     _require_rights(session, source)
+    require_readable(session, source.table.oid)
     _require_plain(session, source)
     require_quiet(session, source.table, [source.own])
     require_no_subscriber(session, source.table)

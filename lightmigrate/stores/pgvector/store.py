@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,15 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
-from lightmigrate.stores.defaults import StoreDefaults, by_age
+from lightmigrate.stores.defaults import StoreDefaults, by_age, facts_at
 from lightmigrate.stores.page import in_batches
-from lightmigrate.stores.pgvector import log, not_null, noting
+from lightmigrate.stores.pgvector import extension, log, not_null, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.exchange import exchange
 from lightmigrate.stores.pgvector.layouts import use_of
+from lightmigrate.stores.pgvector.readable import is_of_a_table, require_readable, suppressing_of_a_table
 from lightmigrate.stores.pgvector.receive import INCOMING, PgReceiver
 from lightmigrate.stores.pgvector.rights import require_possible
 from lightmigrate.stores.pgvector.session import Session
@@ -45,6 +46,9 @@ CAPABILITIES = Capabilities(
 
 # Rows deleted at once.
 _IDS_AT_ONCE = 20_000
+
+# Records whose vectors are looked at where the column does not state their length.
+_LOOKED_AT = 500
 
 # The first one that numbers transactions without wrapping around.
 _OLDEST_SERVER = 130000
@@ -77,7 +81,7 @@ class PgStore(StoreDefaults, PgReceiver):
         self._texts = dict(texts or {})
         self._parts = dict(parts or {})
         self._metric = metric
-        if not self._session.rows(sql.SQL("SELECT FROM pg_type WHERE typname = 'vector'")):
+        if not extension.find(self._session):
             self._session.close()
             raise DatabaseError(f"{self} has no pgvector:  CREATE EXTENSION vector")
 
@@ -87,15 +91,15 @@ class PgStore(StoreDefaults, PgReceiver):
         return CAPABILITIES
 
     def unsupported(self) -> str | None:
-        """Why nothing can be migrated here: an old server, or one that only follows another; only reads."""
+        """Why nothing can be migrated here: an old server, one that follows another, a missing right; only reads."""
         version, standby = self._session.rows(
             sql.SQL("SELECT current_setting('server_version_num')::int4, pg_is_in_recovery()")
         )[0]
         if version < _OLDEST_SERVER:
             return f"PostgreSQL {version // 10000} is too old, {_OLDEST_SERVER // 10000} is needed: upgrade the server"
-        return (
-            "the server is a standby, which cannot be written to: give the address of its primary" if standby else None
-        )
+        if standby:
+            return "the server is a standby, which cannot be written to: give the address of its primary"
+        return extension.hidden(self._session)
 
     @property
     def folder(self) -> Path | None:
@@ -110,16 +114,52 @@ class PgStore(StoreDefaults, PgReceiver):
         self._session.close()
 
     def collections(self) -> list[CollectionFacts]:
-        """Every vector column, of every part, of tables with a primary key; only reads."""
+        """Every vector column, of every part, of tables with a primary key; only reads.
+
+        What cannot be read has no dimension; see `damaged`.
+        """
         tables = read_tables(self._session)
         tables = [table for table in tables if table.keys and not table.relation.startswith(INCOMING)]
-        return [facts for table in tables for column in table.own_vectors for facts in self._in_column(table, column)]
+        return [facts for table in tables for column in table.own_vectors for facts in self._listed(table, column)]
+
+    def _listed(self, table: Table, column: Column) -> list[CollectionFacts]:
+        """The collections in a vector column; the column as one where it cannot even be told which there are."""
+        address = Address(table.name, vector=table.vector_name(column.name))
+        with suppressing_of_a_table():
+            return self._in_column(table, column)
+        return [self._unread(table, column, address, 0)]
+
+    def _facts(self, table: Table, column: Column, address: Address, count: int) -> CollectionFacts:
+        with suppressing_of_a_table():
+            return self._opened(table, address).facts(count)
+        return self._unread(table, column, address, count)
+
+    def _unread(self, table: Table, column: Column, address: Address, count: int) -> CollectionFacts:
+        metric = next(iter(table.metrics_of(column)), self._metric)
+        return facts_at(address, count, None, metric, own_id=f"{table.oid}.{column.number}")
+
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """Those of some collections of which the role may not read all rows, or whose rows cannot be read."""
+        faults = {}
+        for address in addresses:
+            try:
+                collection = self.collection(address)
+                require_readable(self._session, collection.table.oid)
+                if collection.column.dimension is None or collection.use.padded:
+                    collection.sample(_LOOKED_AT)  # its vectors may be of several lengths
+                next(collection.scan(1), None)
+            except LightmigrateError as error:
+                if not is_of_a_table(error):
+                    raise
+                faults[address] = str(error)
+        return faults
 
     def _in_column(self, table: Table, column: Column) -> list[CollectionFacts]:
         """The collections in a vector column, by name."""
         use, vector = use_of(self._session, table, *self._named(table.name)), table.vector_name(column.name)
         if use.part is None or not use.splits(column):
-            return [self._opened(table, Address(table.name, vector=vector)).facts()]
+            collection = self._opened(table, Address(table.name, vector=vector))
+            return [self._facts(table, column, collection.address, collection.count())]
         rows = self._session.rows(
             sql.SQL("SELECT coalesce({0}::text, ''), count(*) FROM {1} WHERE {2} IS NOT NULL GROUP BY 1").format(
                 sql.Identifier(use.part), table.sql, column.sql
@@ -128,7 +168,7 @@ class PgStore(StoreDefaults, PgReceiver):
         named = sorted((use.label(value), count) for value, count in rows if value)
         if unnamed := sum(count for value, count in rows if not value):
             logger.warning("%s: %d rows have no %s, and so are in no collection", table.name, unnamed, use.part)
-        return [self._opened(table, Address(table.name, vector=vector, part=part)).facts(n) for part, n in named]
+        return [self._facts(table, column, Address(table.name, vector=vector, part=part), n) for part, n in named]
 
     def collection(self, address: Address) -> PgCollection:
         """Open a collection or a version of one; `CollectionNotFoundError` when there is none. Only reads.
@@ -150,9 +190,11 @@ class PgStore(StoreDefaults, PgReceiver):
         """The versions that lightmigrate keeps, the oldest first; only reads."""
         versions = []
         for table in read_tables(self._session):
-            use = use_of(self._session, table, *self._named(table.name)) if table.kept else None
+            use = None
+            with suppressing_of_a_table():  # the parts then have their values for names
+                use = use_of(self._session, table, *self._named(table.name)) if table.kept else None
             for column, kept in [(each, kept) for each in table.kept for kept in each.kept]:
-                part = use.label(kept.part) if use and kept.part else ""
+                part = use.label(kept.part) if use and kept.part else kept.part
                 own = Address(table.name, vector=table.vector_name(kept.own), part=part)
                 versions.append(
                     Version(own, Role(kept.role), kept.key, Address(table.name, vector=column.name, part=part))
@@ -282,7 +324,8 @@ class PgStore(StoreDefaults, PgReceiver):
             )  # fmt: skip
         noted = log.written(self._session, table, collection.part, kept.snapshot, touched=False)
         columns = collection.own, collection.column
-        return log.with_unnoted(self._session, table, columns, collection.part, kept.snapshot, noted)
+        noted = log.with_unnoted(self._session, table, columns, collection.part, kept.snapshot, noted)
+        return log.with_shared(self._session, table, columns, collection.part, kept.snapshot, noted)
 
     def delete(self, address: Address) -> None:
         """Drop a version's column, a collection's table, or the rows of a part. Writes."""

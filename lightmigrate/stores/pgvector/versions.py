@@ -77,10 +77,13 @@ def drop_version(session: Session, version: PgCollection) -> None:
         others = [each for each in column.kept if each.part != version.part.value]
         if others:  # the rows keep these vectors until the column goes, or is used again
             comment(session, table, column.name, comment_of(others))
-            return
-        session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(table.sql, column.sql))
-        if len(table.kept) == 1:
+        else:
+            session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(table.sql, column.sql))
+        if not others and len(table.kept) == 1:
             noting.stop(session, table)
+        else:
+            text = version.text.name if version.text else None
+            noting.refresh(session, read_table(session, table.name), version.use.part, text)
 
 
 def _shared(table: Table, kept: KeptColumn) -> Column | None:

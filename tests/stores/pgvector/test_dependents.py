@@ -86,3 +86,55 @@ def test_a_part_keeps_an_index_that_only_names_the_column(maker: PgMaker) -> Non
         migrator.migrate([CollectionJob(part, make_projection())])
         assert store.collection(part).dimension == NEW_DIM
     assert maker.rows(sql.SQL(INDEXES)) == before
+
+
+OBJECTS = {
+    "view": ("CREATE VIEW {0} AS SELECT id, embedding FROM docs", "view"),
+    "view of a view": (
+        "CREATE VIEW {0} AS SELECT id, embedding FROM docs; CREATE MATERIALIZED VIEW upper_one AS SELECT * FROM {0};"
+        "CREATE VIEW a_last AS SELECT u.id, s.embedding FROM upper_one u JOIN {0} s USING (id)",
+        "view a_last, materialized view upper_one, view",
+    ),
+    "rule": ("CREATE RULE {0} AS ON INSERT TO other DO ALSO SELECT embedding FROM docs", "rule"),
+    "check": ("ALTER TABLE docs ADD CONSTRAINT {0} CHECK (embedding IS NOT NULL)", "constraint"),
+    "unique": ("ALTER TABLE docs ADD CONSTRAINT {0} UNIQUE (id, embedding)", "constraint"),
+    "generated": ("ALTER TABLE docs ADD {0} int GENERATED ALWAYS AS (vector_dims(embedding)) STORED", "column"),
+    "trigger": (
+        "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;"
+        "CREATE TRIGGER {0} BEFORE UPDATE OF embedding ON docs FOR EACH ROW WHEN (old.embedding IS NULL) "
+        "EXECUTE FUNCTION stamp()",
+        "trigger",
+    ),
+    "policy": ("CREATE POLICY {0} ON docs USING (embedding IS NOT NULL)", "policy"),
+    "function": (
+        "CREATE FUNCTION {0}(number int, text) RETURNS vector BEGIN ATOMIC SELECT embedding FROM docs; END",
+        "function",
+    ),
+    "publication": (
+        "CREATE PUBLICATION {0} FOR TABLE docs (id, embedding) WITH (publish_via_partition_root)",
+        "publication",
+    ),
+}
+
+
+@pytest.mark.parametrize("partitioned", [False, True], ids=["", "partitioned"])
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_an_object_that_depends_on_the_column_is_refused_with_the_command_that_drops_it(
+    maker: PgMaker, kind: str, partitioned: bool
+) -> None:
+    statement, named = OBJECTS[kind]
+    columns = f"(id int PRIMARY KEY, embedding vector({OLD_DIM}))"
+    by = " PARTITION BY RANGE (id); CREATE TABLE docs_1 PARTITION OF docs DEFAULT" if partitioned else ""
+    maker.execute(sql.SQL(f"CREATE TABLE other (id int); CREATE TABLE docs {columns}{by}"))
+    for row, vector in enumerate(make_vectors(ROWS)):
+        insert = sql.SQL("INSERT INTO docs VALUES ({}, {})")
+        maker.execute(insert.format(sql.Literal(row), sql.Literal(str(vector.tolist()))))
+    maker.execute(sql.SQL(statement.format('"My ""own"""')))
+    migrator, job = Migrator(maker.locator), CollectionJob("docs", make_projection())
+    with pytest.raises(
+        RefusedError, match=f"{named} .*would stay with the old vectors: drop .* again afterwards:  "
+    ) as (refused):
+        migrator.migrate([job])
+    maker.execute(sql.SQL(str(refused.value).rpartition(":  ")[2]))
+    migrator.migrate([job])
+    assert [facts.dimension for facts in migrator.collections()] == [NEW_DIM]
