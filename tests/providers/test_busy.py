@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from lightmigrate.errors import BusyError
-from lightmigrate.providers import busy
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.refusals import seconds_to_wait
 from lightmigrate.startup.target_model import TimedProvider
@@ -39,7 +38,7 @@ class Busy:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
-    monkeypatch.setattr(busy.time, "sleep", waited.append)
+    monkeypatch.setattr("lightmigrate.providers.busy.time.sleep", waited.append)
     return waited
 
 
