@@ -1,7 +1,8 @@
 """How often `identify` and `find_mixture` are right: `python benchmarks/identity.py --data DATA_DIR [--variants DIR]`.
 
 DATA_DIR as in `corpora.py`; the second folder is what `encode_variants.py` made of it. The thresholds were chosen on
-the datasets without judgements (`pool`) and on other samples of the others (seed 0). Writes `results/identity.md`.
+the datasets without judgements (`pool`) and on other samples of the others (seed 0). Writes `results/identity.md`; with
+`--mixtures` only its part on `find_mixture`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from lightmigrate.quality.mixture import find_mixture
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = (20, 50, 100, 500)
-MIXED_SIZES = (200, 500, 1000)
+MIXED_SIZES = (60, 100, 200, 500, 1000)
+SIZE_OF_VARIANTS = 200
 SHARES = (0.05, 0.1, 0.2, 0.5)
 SEEDS = 3
 FIRST_SEED = 100  # what was looked at while thresholds were chosen is not reported
@@ -41,6 +43,10 @@ VARIANTS = {
     "layer 3": ("the same network's layer 3", {"other"}),
     "first token": ("the same network's first token", {"other", "texts"}),
 }
+
+BOUND_OF_MEANS = "The bound on the means was chosen on other samples of all."
+WITHOUT_VARIANTS = "Other layers of one network, which were not told apart before, were not measured this time."
+MIXTURES = "## From the vectors alone: `find_mixture`"
 
 Lines = dict[tuple[str, str, str], dict[object, Counter[str]]]
 
@@ -126,6 +132,9 @@ def mixtures(bench: Bench, half: str) -> Iterator[tuple[str, str, object, str, f
                         continue
                     yield ("one model", "one corpus", size, *_found(_pick(rng, x, size), None))
                     yield ("one model", "any lengths", size, *_found(_pick(rng, x, size) * _lengths(rng, size), None))
+                    for short in (64, 128):
+                        first = same_dimension(_pick(rng, x, size), short)
+                        yield ("one model", f"its first {short} numbers", size, *_found(first, None))
                     doubled = _pick(rng, _pick(rng, x, size // 4), size, again=True)
                     yield ("one model", "each row four times", size, *_found(doubled, None))
                     words = bag_of_words([bench.texts[corpus][row] for row in bench.usable(corpus)], d)
@@ -158,7 +167,7 @@ def mixtures(bench: Bench, half: str) -> Iterator[tuple[str, str, object, str, f
                         if d <= min(len(x), old.shape[1]):
                             both = [principal(_pick(rng, one, max(few, d)), d) for one in (x, old)]
                             yield ("mixed", "both by principal components", size, *_found(both[0], both[1][:few]))
-            if bench.variants is not None and size == MIXED_SIZES[0]:
+            if bench.variants is not None and size == SIZE_OF_VARIANTS:
                 for corpus in corpora:
                     made = np.load(bench.variants / f"{corpus}.npz")
                     for name in ("layer 0", "layer 3", "first token", "prefix passage", "8 bits"):
@@ -222,8 +231,18 @@ def report(lines: Lines, found: dict[str, list[tuple[str, str, object, str, floa
                 total.update({k: n for k, n in cell.items() if k not in allowed})
             said = ", ".join(f"{k} {n}" for k, n in total.most_common()) or "–"
             text.append(f"| {what} | {wanted} |{row} {said} |")
-    text += ["", "## From the vectors alone: `find_mixture`", "Samples called right of all samples, by their rows."]
-    text += ["Rows in the wrong part: of those found, their mean share."]
+    return "\n".join(text) + "\n\n" + report_of_mixtures(found, seconds)
+
+
+def report_of_mixtures(found: dict[str, list[tuple[str, str, object, str, float]]], seconds: float) -> str:
+    """The tables on `find_mixture`."""
+    text = [
+        MIXTURES,
+        "Samples called right of all samples, by their rows. Rows in the wrong part: of those found, their",
+    ]
+    text += [f"mean share. Measured with `python benchmarks/identity.py` in {seconds:.0f} seconds. {BOUND_OF_MEANS}"]
+    if not any(sample[1].startswith("a fifth of it") for samples in found.values() for sample in samples):
+        text += [WITHOUT_VARIANTS]
     for half, samples in found.items():
         text += ["", f"### {half.capitalize()}", "| sample | should be |" + "".join(f" {s:,} |" for s in MIXED_SIZES)]
         text[-1] += " rows in the wrong part |"
@@ -244,14 +263,19 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     asked.add_argument("--data", type=Path, required=True)
     asked.add_argument("--variants", type=Path)
+    asked.add_argument("--mixtures", action="store_true")
     given = asked.parse_args()
     started = time.perf_counter()
-    bench = Bench(given.data, given.variants)
+    bench, file = Bench(given.data, given.variants), RESULTS / "identity.md"
     with ProcessPoolExecutor(3) as pool:
-        lines = pool.submit(identities, bench)
+        lines = None if given.mixtures else pool.submit(identities, bench)
         found = {half: pool.submit(listed, bench, half) for half in ("development", "held out")}
-        tables = lines.result(), {half: one.result() for half, one in found.items()}
-    (RESULTS / "identity.md").write_text(report(*tables, time.perf_counter() - started))
+        tables = {half: one.result() for half, one in found.items()}
+    seconds = time.perf_counter() - started
+    if lines is None:
+        file.write_text(file.read_text().partition(MIXTURES)[0] + report_of_mixtures(tables, seconds))
+    else:
+        file.write_text(report(lines.result(), tables, seconds))
 
 
 def listed(bench: Bench, half: str) -> list[tuple[str, str, object, str, float]]:

@@ -15,6 +15,7 @@ import numpy as np
 from lightmigrate.errors import ProviderError, TextsRefusedError
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
+from lightmigrate.providers.busy import RETRIES, again_while_busy
 from lightmigrate.providers.call_size import CallSize
 from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
 from lightmigrate.providers.parallel import ParallelCalls
@@ -58,6 +59,7 @@ class Provider(ABC):
         batch_size: texts embedded in one call, at most, beside the fixed text.
         batch_characters: their characters in all, at most, where more than one text is embedded.
         measures_calls: whether fewer texts are embedded in a call where that makes a text cheaper.
+        busy_retries: how often a call is repeated, after a pause, when the model is busy.
         in_process: whether the model is loaded into this process, where no other one can take its name meanwhile.
         parallel: makes the calls; some at the same time where a server answers them.
         purse: counts what is spent, where calls cost money: of this object alone, unless it is given that of several.
@@ -67,6 +69,7 @@ class Provider(ABC):
     batch_size: int = 64
     batch_characters: int = 1_000_000
     measures_calls: bool = False
+    busy_retries: int = RETRIES
     in_process: bool = False
 
     def __init__(self, name: str, *, revision: str = "", prefix: str = "", query_prefix: str = "") -> None:
@@ -78,7 +81,7 @@ class Provider(ABC):
         self.purse: Purse = OwnPurse()
         self._call_size = CallSize()
         self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
-        self._same = SameModel(name, lambda: self.checked(self.encode([PROBE]), 1))
+        self._same = SameModel(name, lambda: self.checked(self.patient([PROBE]), 1))
         self._careful = {queries: CarefulEncoder(_checked_encoder(self, queries)) for queries in (False, True)}
         self._cut: set[bytes] = set()  # digests of texts
         self._refused: set[bytes] = set()
@@ -183,6 +186,10 @@ class Provider(ABC):
             TextsRefusedError: the model refuses some of the texts, or fails in a way that may be because of one.
             ProviderError: it fails for another reason.
         """
+
+    def patient(self, texts: Sequence[str], queries: bool = False) -> Any:
+        """The same, called again while the model is busy. Raises `BusyError` when it stays so."""
+        return again_while_busy(lambda: self.encode(texts, queries), self.name, self.busy_retries, self.parallel.left)
 
     def answer(self, texts: Sequence[str], queries: bool = False, *, last: bool = True) -> Answer:
         """Embed one batch of texts, prefixes in place and none of them blank, with as much of each as the model takes.
@@ -323,7 +330,7 @@ def _checked_encoder(provider: Provider, queries: bool) -> Callable[[Sequence[st
     """`encode` with its answer checked. No method: a provider may call what it has loaded `_encoder`."""
 
     def encode(texts: Sequence[str]) -> Vectors:
-        vectors = provider.checked(provider.encode(texts, queries), len(texts))
+        vectors = provider.checked(provider.patient(texts, queries), len(texts))
         provider._require_different(texts, vectors)
         return vectors
 

@@ -118,11 +118,12 @@ class ChromaProvider(Provider):
             reason = reason_of(error, texts)
             own = type(error).__name__
             said = "" if reason in ("", own) else f": {reason.removeprefix(f'{own}: ')}"
-            message = f"the embedding function {self.name} failed with {own}{said}; try it by itself"
+            failed = f"the embedding function {self.name} failed with {own}{said}"
+            message = f"{failed}; try it by itself"
             if is_about_texts(error):
                 raise TextsRefusedError(message, texts=texts, reason=reason) from None
             if is_busy(error):
-                raise BusyError(message, seconds=seconds_to_wait(error)) from None
+                raise BusyError(failed, seconds=seconds_to_wait(error)) from None
             raise ProviderError(message) from None
 
 

@@ -9,15 +9,13 @@ from urllib.parse import urlsplit
 
 from lightmigrate.errors import BusyError, CostError, MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.busy import RETRIES
 from lightmigrate.providers.openai_answer import vectors_in
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import dollars_for, price_of
 from lightmigrate.providers.purse import Limit
 from lightmigrate.providers.refusals import is_about_texts, reason_of, refuses_texts, seconds_to_wait
 
-# The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
-# share of up to a quarter; or as long as Retry-After says. Half a minute in all.
-RETRIES = 6
 SECONDS_FOR_AN_ANSWER = 60.0
 
 # A call may hold 2,048 texts and 300,000 tokens; Chinese has about one token per character.
@@ -44,6 +42,7 @@ class OpenAIProvider(Provider):
 
     provider = "openai"
     batch_size = MOST_TEXTS_OF_CALL
+    busy_retries = 0  # its client waits
     batch_characters = MOST_CHARACTERS_OF_CALL
 
     def __init__(

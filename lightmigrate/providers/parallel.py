@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lightmigrate.errors import BusyError
 from lightmigrate.progress import logger
+from lightmigrate.providers.busy import unlimited
 
 _T = TypeVar("_T")
 
@@ -29,10 +30,12 @@ class ParallelCalls:
 
     Attributes:
         most: becomes 1 when the server says that it is busy.
+        left: the seconds that may still be waited for a busy server.
     """
 
     def __init__(self, most: int = 1) -> None:
         self.most = most
+        self.left: Callable[[], float] = unlimited
 
     def run(self, acts: Iterable[Callable[[], _T]]) -> Iterator[_T]:
         """What the acts return, as they end.
@@ -68,6 +71,8 @@ class ParallelCalls:
                     failure = error
         if isinstance(failure, BusyError):
             seconds = min(SECONDS_BUSY if failure.seconds is None else failure.seconds, MOST_SECONDS_BUSY)
+            if seconds > self.left():
+                raise failure
             logger.info("the model's server is busy: going on in %.0f s, with one call at a time", seconds)
             self.most = 1
             time.sleep(seconds)

@@ -60,6 +60,12 @@ _GIVEN = (
 )
 _PLACE = re.compile(r"input\W{0,2}\[(\d+)\]")
 
+# What OpenAI says when a limit of a minute is reached, and others after it: "try again in 1m20.5s", "after 350ms".
+_AGAIN = re.compile(
+    r"(?:again|retry)\s+(?:in|after)\s+(?:(\d+)\s*m(?:in\w*)?)?\s*(?:(\d+(?:\.\d+)?)\s*(ms|milli\w*|s|sec\w*))?\b",
+    re.IGNORECASE,
+)
+
 _SECRET = re.compile(r"\b(sk|pk|key|tok)-[\w-]{6,}|Bearer \S+", re.IGNORECASE)
 
 # As much of a server's reason as a message quotes, and the fewest words in a row that count as a piece of a text.
@@ -127,8 +133,14 @@ def seconds_to_wait(error: Exception) -> float | None:
     try:
         seconds = float(headers["retry-after"]) if headers is not None else math.nan
     except (KeyError, TypeError, ValueError):  # a date, or nothing
+        seconds = math.nan
+    if seconds >= 0:
+        return seconds
+    said = _AGAIN.search(str(error))
+    if said is None or not (said[1] or said[2]):
         return None
-    return seconds if seconds >= 0 else None
+    thousandth = 1000.0 if (said[3] or "").lower().startswith("m") else 1.0
+    return 60.0 * int(said[1] or 0) + float(said[2] or 0) / thousandth
 
 
 def is_policy(refusal: TextsRefusedError) -> bool:

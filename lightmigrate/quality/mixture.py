@@ -7,7 +7,9 @@ groups are models, not topics. The similarity of the variation of two sets of ro
     d · tr(A·B) / (tr A · tr B)   with the covariances A and B of the two sets, `(d, d)`,
 
 which is 1 by chance, for unrelated directions. Unusual texts ("ok!", dates, links) have a lower or higher likeness to
-other texts of their model than chance explains; the likeness of another model's rows is what chance explains.
+other texts of their model than chance explains; the likeness of another model's rows is what chance explains. That of a
+few rows of one model may be so, too. But most models' vectors share a direction, their mean, which a few rows tell, and
+the means of two models are unrelated: parts whose means are closer than chance explains are of one model.
 """
 
 from __future__ import annotations
@@ -36,9 +38,9 @@ FEWEST_DIMENSIONS = 32
 # measures with new seeds.
 LIKE, TELLING = 1.2, 1.5
 
-# The likeness of two models is within so many standard deviations of chance, plus a margin because a few rows always
-# end up in the wrong group.
-DEVIATIONS, SOME_MORE = 2.0, 0.02
+# The likeness of two models, and the cosine of their means, are within so many standard deviations of chance, plus a
+# margin because a few rows always end up in the wrong group.
+DEVIATIONS, DEVIATIONS_OF_MEAN, SOME_MORE = 2.0, 3.0, 0.02
 
 # The smallest mean size of a topic: fewer rows do not determine the directions of variation.
 ROWS_OF_A_TOPIC = 15
@@ -123,6 +125,7 @@ class _Topics:
         shared: `(c, c)`, tr(A·B) of their scatter matrices.
         possible: `(c, c)`, tr A · tr B.
         axes: `(c, c)`, the part of tr(A·B) from the diagonals.
+        totals: `(c, d)`, the sum of the rows of each.
         sizes: rows of each, `(c,)`.
         dimension: d.
     """
@@ -130,19 +133,21 @@ class _Topics:
     shared: Matrix
     possible: Matrix
     axes: Matrix
+    totals: Matrix
     sizes: Labels
     dimension: int
 
     @classmethod
     def of(cls, rows: npt.NDArray[Any], topic: Labels) -> _Topics:
         sizes: Labels = np.bincount(topic)
-        around = rows - (sums(rows, topic) / sizes[:, None])[topic]
+        totals = sums(rows.astype(np.float64), topic)
+        around = rows - (totals / sizes[:, None])[topic].astype(rows.dtype)
         squares = (around @ around.T).astype(np.float64) ** 2  # tr(A·B) is the sum of (a·b)² over both sets
         variances = sums(around.astype(np.float64) ** 2, topic)
         shared = sums(sums(squares, topic).T, topic)
         spread = np.bincount(topic, weights=np.sum(around.astype(np.float64) ** 2, axis=1))
         possible: Matrix = np.asarray(np.outer(spread, spread), dtype=np.float64)
-        return cls(shared, possible, variances @ variances.T, sizes, rows.shape[1])
+        return cls(shared, possible, variances @ variances.T, totals, sizes, rows.shape[1])
 
     def likeness(self, one: Labels, other: Labels) -> float:
         """The likeness of two lists of topics; NaN without variance."""
@@ -163,7 +168,8 @@ class _Topics:
         For A and B under a random rotation the likeness has mean 1 and variance
         2 d² (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) / ((d - 1)(d + 2)): the mean of tr(A₀·B₀)² over all rotations,
         for A₀ and B₀ without their traces. Models with ordered dimensions share more along the axes; for them
-        the part beyond the axes must be chance, within half the tolerance.
+        the part beyond the axes must be chance, within half the tolerance. The cosine of the means has mean 0 and
+        variance 1/d; parts of a model whose rows share a direction are closer, however few their rows are.
         """
         d = self.dimension
         if not self.possible[np.ix_(one, other)].sum() > 0:
@@ -175,7 +181,14 @@ class _Topics:
         far = min(
             abs(likeness - 1) - DEVIATIONS * deviation, abs(likeness - 1 - along_axes) - DEVIATIONS * deviation / 2
         )
-        return float(far) - SOME_MORE
+        close = self._cosine(one, other) - DEVIATIONS_OF_MEAN / np.sqrt(d)
+        return float(max(far, close)) - SOME_MORE
+
+    def _cosine(self, one: Labels, other: Labels) -> float:
+        """The cosine of the means of two parts; 0 where there is none."""
+        means = [self.totals[part].sum(axis=0) for part in (one, other)]
+        lengths = float(np.linalg.norm(means[0]) * np.linalg.norm(means[1]))
+        return float(means[0] @ means[1]) / lengths if lengths > 0 else 0.0
 
     def models(self) -> list[Labels]:
         """The topics of each model, the largest first, after merging parts whose likeness is not that of two models."""

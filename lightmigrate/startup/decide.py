@@ -220,7 +220,7 @@ class Decision:
         self.reports[finding.address] = CollectionReport(finding)
 
     def _mixed_anew(self, store: Store, mixed: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
-        """The migrations of collections with vectors of two models: embedded again if the policy says so, or none."""
+        """The migrations of collections of several models: embedded again if the policy says so, or none."""
         policy, jobs = self.source.policy, []
         embeds = policy.on_mismatch == "migrate" and policy.embed_again and self.is_folder
         for address, facts in mixed.items():
@@ -232,7 +232,7 @@ class Decision:
                     self._refuse([finding], str(error))
             else:
                 hint = " (a start does that with LIGHTMIGRATE_EMBED_AGAIN=yes)" if self.is_folder else ""
-                reason = f"its vectors are of two models, so no projection fits all: embed its documents again{hint}"
+                reason = f"its vectors are of several models, no projection fits all: embed its documents again{hint}"
                 self._refuse([finding], f"{reason}{self._embedding_again(address)}", lasting=True)
         return jobs
 

@@ -34,6 +34,7 @@ class TimedProvider(ChromaProvider):
     def __init__(self, function: Any, deadline: Deadline, *, limited: bool = False) -> None:
         super().__init__(function, limited=limited)
         self._deadline = deadline
+        self.parallel.left = lambda: deadline.left
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """See `Provider.encode`; raises `DeadlineError` too."""

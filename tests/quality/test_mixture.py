@@ -30,6 +30,25 @@ def test_one_model_is_no_mixture(rows: Vectors) -> None:
     assert find_mixture(rows) is None
 
 
+@pytest.mark.parametrize("dimension", [64, 128])
+def test_few_rows_of_one_static_model_are_no_mixture(dimension: int) -> None:
+    """Rows too few to tell along which directions they vary: only their common mean shows that they are one model's."""
+    rows = shared_wordllama().embed(CORPUS.documents[:1190])[:, :dimension]
+    starts = range(0, 1120, 35)
+    assert [find_mixture(rows[start : start + 60 + start % 15]) for start in starts] == [None] * len(starts)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3])
+def test_two_models_are_found_among_few_rows(share: float) -> None:
+    """Their means are no closer than chance explains, even if some rows are in the wrong part."""
+    mixed, part = MINILM[:80].copy(), int(share * 80)
+    mixed[:part] = turned(mixed[:part])
+    found = find_mixture(mixed)
+    assert found is not None
+    wrong = float(np.mean((np.array(found.labels) == 0) != (np.arange(80) < part)))
+    assert min(wrong, 1 - wrong) < 0.05
+
+
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.1, 0.05])
 @pytest.mark.parametrize("rows", [POTION, MINILM], ids=["potion", "minilm"])
 def test_a_part_that_is_of_another_space_is_found_row_by_row(rows: Vectors, share: float) -> None:

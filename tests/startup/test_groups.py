@@ -235,6 +235,7 @@ def test_a_few_rows_of_another_model_are_found_by_comparing_and_no_projection_is
     (one,) = auto_migrate(folder, NEW, calibrate=60).collections
     assert (one.finding.verdict, one.action) == ("mixed", "refused")
     assert "vectors are this model's" in one.finding.evidence  # too few for the vectors alone to show it
+    assert "its vectors are of several models" in one.reason  # how many is in the evidence
     assert np.array_equal(stored(folder), before)
     proposed = one.reason.partition("with:  lightmigrate ")[2]
     words = [word.replace("MODEL", json.dumps(NEW_FUNCTION)) for word in shlex.split(proposed)]
