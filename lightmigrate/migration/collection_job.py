@@ -139,4 +139,6 @@ def address_named(
         for address, within in zip(addresses, inside, strict=True)
         if (address.tenant, address.database, str(within)) == (tenant, database, collection)
     ]
-    return (own or [address for address in addresses if str(address) == collection] or [plain])[0]
+    is_anywhere = (tenant, database) == (DEFAULT_TENANT, DEFAULT_DATABASE)
+    listed = [address for address in addresses if is_anywhere and str(address) == collection]
+    return (own or listed or [plain])[0]

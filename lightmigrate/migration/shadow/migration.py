@@ -90,9 +90,9 @@ class ShadowMigration:
                 "does it"
             )
         if building := self._shadows.building():
-            what = "rollback" if all(version.key == CARRIED for version in building) else "migration"
-            names = sorted({str(version.own) for version in building})
-            named = f" ({' '.join(f'-c {shlex.quote(name)}' for name in names)})" if len(names) <= _NAMED else ""
+            names = sorted({str(version.own) for version in building if version.key != CARRIED})
+            named = f" ({' '.join(f'-c {shlex.quote(name)}' for name in names)})" if 0 < len(names) <= _NAMED else ""
+            what = "migration" if names else "rollback"
             return (
                 f"a {what} was interrupted: the same {what}{named} goes on,  lightmigrate resume DATABASE --undo "
                 " discards what it built"
@@ -320,7 +320,7 @@ class ShadowMigration:
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
         if not self._history.begun_rollback()[1]:
             self._history.settle()
-        counted = tuple(filter(None, (changed.counted() for changed in changes)))
+        counted = tuple(filter(None, (changed.counted() for changed in reversed(changes))))
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:
