@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.aside.reading import open_copy
-from lightmigrate.migration.aside.record import Record
+from lightmigrate.migration.aside.record import Record, by_address
 from lightmigrate.migration.changes import Changes, OnWritten, OwnVectors, carry, without_own
 from lightmigrate.progress import OnProgress
 from lightmigrate.stores.base import Address, Collection, Store
@@ -27,9 +27,9 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
     last_backup: Mapping[Address, int]
     if backup_record and (not live_record or live_record.migrated_at < backup_record.migrated_at):
         # rolling forward after a rollback: the backup was made from this database, and may have been written to since
-        last_live, last_backup = _by_address(backup_record.source_writes), _by_address(backup_record.last_writes)
+        last_live, last_backup = by_address(backup_record.source_writes), by_address(backup_record.last_writes)
     else:
-        last_live = _by_address(live_record.last_writes if live_record else ())
+        last_live = by_address(live_record.last_writes if live_record else ())
         last_backup = backup_writes
     changes = []
     for address in sorted(live_writes.keys() | backup_writes.keys(), key=str):
@@ -46,6 +46,15 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
     return changes
 
 
+def missing_in(other: FileDatabase, database: FileDatabase) -> int:
+    """The number of records of a database that another one does not have. Only reads."""
+    return sum(
+        in_database is not None and in_other is None
+        for address in database.last_writes()
+        for _, in_database, in_other in _side_by_side(database.writes(address), other.writes(address))
+    )
+
+
 def _side_by_side(
     live: Iterable[tuple[str, int]], backup: Iterable[tuple[str, int]]
 ) -> Iterator[tuple[str, int | None, int | None]]:
@@ -56,10 +65,6 @@ def _side_by_side(
         for _, which, number in found:
             numbers[which] = number
         yield record, numbers[0], numbers[1]
-
-
-def _by_address(writes: Sequence[tuple[str, str, str, int]]) -> dict[Address, int]:
-    return {Address(name, tenant, database): number for tenant, database, name, number in writes}
 
 
 def changes_by_others(
