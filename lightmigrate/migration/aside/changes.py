@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
+from lightmigrate.migration.aside.location import Location
+from lightmigrate.migration.aside.put_aside import known_by_records
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record, by_address
 from lightmigrate.migration.changes import Changes, OnWritten, OwnVectors, carry, without_own
@@ -17,6 +19,8 @@ from lightmigrate.stores.files import FileDatabase
 
 def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
     """The changes in each collection of `live` since one of the two databases was made from the other. Only reads.
+
+    What the backup alone has was deleted, unless it was written there after the one was made from the other.
 
     A backup from before several migrations is compared with the state after the last one: earlier
     changes are not listed.
@@ -30,7 +34,9 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
         last_live, last_backup = by_address(backup_record.source_writes), by_address(backup_record.last_writes)
     else:
         last_live = by_address(live_record.last_writes if live_record else ())
-        last_backup = backup_writes
+        # what is newer in the backup was never in this database, so it was not deleted there
+        known = known_by_records(Location.of(live), backup.folder)
+        last_backup = backup_writes if known is None else known.writes
     changes = []
     for address in sorted(live_writes.keys() | backup_writes.keys(), key=str):
         written_after, known_until = last_live.get(address, 0), last_backup.get(address, 0)

@@ -80,6 +80,11 @@ def known_writes(location: Location, backup: Path) -> Known | None:
     note = PutAside.read(backup)
     if note is not None:
         return Known(by_address(note.last_writes), "it was put aside")
+    return known_by_records(location, backup)
+
+
+def known_by_records(location: Location, backup: Path) -> Known | None:
+    """What a backup had in common with the databases of its lineage, without what a rollback left in it. Only reads."""
     return _by_records(backup, backup.name, (location.database, *backup_folders(location)))
 
 
