@@ -105,12 +105,16 @@ class ChangesSince(Result):
         added: records that the backup does not have.
         changed: records whose text, metadata or vector was written again.
         deleted: records that only the backup has.
+        was: its name in the backup, where it was renamed; else empty.
+        kept_dimension: of vectors that were carried over as they are, because nothing shows the way back; else `None`.
     """
 
     collection_name: str
     added: int
     changed: int
     deleted: int
+    was: str = ""
+    kept_dimension: int | None = None
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,9 @@ class FileDatabase(Protocol):
         `tidy` takes back what it does.
         """
 
+    def rename(self, names: Mapping[Address, str]) -> None:
+        """Give collections of a closed copy other names, by their addresses, all in one step. Writes."""
+
     def tidy(self) -> None:
         """Delete what no collection of a closed database uses any more, and take back what `prepare` did. Writes."""
 

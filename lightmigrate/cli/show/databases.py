@@ -302,10 +302,17 @@ def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:
 def rolled_back(done: Rollback) -> RenderableType:
     """What `rollback` shows."""
     lines = [f"[green]✓[/] {done.restored} is the database again", f"the one it replaced: {done.displaced_path}"]
-    where = "carried over, with approximate vectors" if done.carried else "only in the replaced one"
     for changes in done.written:
+        carried = "carried over, with approximate vectors" if changes.added or changes.changed else "carried over"
+        where = carried if done.carried else "only in the replaced one"
+        if changes.kept_dimension is not None:
+            where = (
+                f"carried over with their vectors as they are, of {changes.kept_dimension} dimensions: "
+                "no other collection shows the way back"
+            )
         counts = f"{changes.added:,} added, {changes.changed:,} changed, {changes.deleted:,} deleted"
-        lines.append(f"[yellow]{escape(changes.collection_name)}: {counts} since the migration: {where}[/]")
+        name = f"{changes.was}, now {changes.collection_name}" if changes.was else changes.collection_name
+        lines.append(f"[yellow]{escape(name)}: {counts} since the migration: {where}[/]")
     return Group(*lines)
 
 

@@ -333,15 +333,17 @@ class AsideMigration:
             changes = changes_by_others(self.files, old, written, own, self._page_size, self._on_progress)
             if written == "refuse":
                 require_nothing_written(changes)
-            carried = bool(changes) and written == "carry"
+            carried, kept = bool(changes) and written == "carry", dict[Address, int]()
             if carried:
-                incoming = carry_into_copy(workspace, self.files, chosen.path, displaced, run, changes, self._page_size)
+                incoming = workspace.staging
+                given = (displaced, run, changes, self._page_size)
+                kept.update(carry_into_copy(workspace, self.files, chosen.path, *given))
             note_what_is_left(self.files, incoming, displaced, () if carried else changes)
             seen = fingerprint(self.path, location.belongs)
             require_state(self.files, state)
             self._cut_over(run, incoming, displaced, seen)
             forget_put_aside(self.path)
-        counted = tuple(change.counted() for change in changes)
+        counted = tuple(change.counted(kept.get(change.address)) for change in changes)
         return Rollback(chosen.name, displaced, counted, carried=carried)
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightmigrate.files import copy_tree, sync_tree, tree_bytes
-from lightmigrate.migration.aside.changes import carry_over, missing_in
+from lightmigrate.migration.aside.carrying import carry_over
+from lightmigrate.migration.aside.changes import missing_in
 from lightmigrate.migration.aside.put_aside import forget_put_aside, note_put_aside
 from lightmigrate.migration.aside.rights import keep_rights
 from lightmigrate.migration.aside.room import require_room_for
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy
 from lightmigrate.migration.changes import Changes
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import FileDatabase
 
 
@@ -24,7 +26,7 @@ def carry_into_copy(
     run: str,
     changes: Sequence[Changes],
     page_size: int,
-) -> Path:
+) -> Mapping[Address, int]:
     """Copy a backup and apply changes of the live database to the copy. Writes beside them; neither is changed.
 
     Args:
@@ -37,7 +39,7 @@ def carry_into_copy(
         page_size: records held in memory at once.
 
     Returns:
-        The folder of the copy.
+        What `carry_over` returns. The copy is `workspace.staging`.
 
     Raises:
         DiskSpaceError: there is not enough disk space for the copy.
@@ -48,13 +50,13 @@ def carry_into_copy(
     copy_tree(chosen, staging, lambda size: None)
     forget_put_aside(staging)
     copy = live.at(staging)
-    carry_over(live, copy, changes, page_size, seed=0)
+    kept = carry_over(live, copy, changes, page_size, seed=0)
     sign_copy(copy, live, chosen.name, displaced.name)
     if location.inside:
         copy.isolate()
     keep_rights(location, staging)
     sync_tree(staging)
-    return staging
+    return kept
 
 
 def note_what_is_left(live: FileDatabase, incoming: Path, displaced: Path, discarded: Sequence[Changes]) -> None:

@@ -24,6 +24,7 @@ from lightmigrate.stores.chroma.foreign import what_is_there
 from lightmigrate.stores.chroma.health import damaged_indexes
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
 from lightmigrate.stores.chroma.records import sample_records
+from lightmigrate.stores.chroma.renaming import rename_collections
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
 from lightmigrate.stores.chroma.versions import upgrade_notice
@@ -173,6 +174,10 @@ class ChromaFiles:
     def prepare(self) -> None:
         """Make a closed copy one to work on; see `working_copy`. Writes."""
         begin_work(self.folder)
+
+    def rename(self, names: Mapping[Address, str]) -> None:
+        """Give collections of a closed copy other names; see `renaming`. Writes."""
+        rename_collections(self.folder, names)
 
     def tidy(self) -> None:
         """Delete the index folders that no segment names any more, and take back what `prepare` did. Writes."""
