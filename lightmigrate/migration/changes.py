@@ -36,6 +36,7 @@ class Changes:
         changed: ids of records that were written again.
         deleted: ids of records that only the backup has.
         was: where the backup has the collection, if at another address.
+        metadata: whether the collection has other metadata.
     """
 
     address: Address
@@ -43,9 +44,10 @@ class Changes:
     changed: Sequence[str]
     deleted: Sequence[str]
     was: Address | None = None
+    metadata: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.deleted or self.was)
+        return bool(self.added or self.changed or self.deleted or self.was or self.metadata)
 
     def only(self, chosen: Callable[[Sequence[str]], AbstractSet[str]]) -> Changes:
         """The changes of those records that a function chooses of their ids."""
@@ -58,7 +60,8 @@ class Changes:
     def counted(self, kept_dimension: int | None = None) -> ChangesSince:
         """The number of added, changed and deleted records."""
         counts = len(self.added), len(self.changed), len(self.deleted)
-        return ChangesSince(str(self.address), *counts, was=str(self.was or ""), kept_dimension=kept_dimension)
+        was = str(self.was or "")
+        return ChangesSince(str(self.address), *counts, was=was, metadata=self.metadata, kept_dimension=kept_dimension)
 
 
 class OwnVectors(Protocol):
@@ -100,7 +103,9 @@ def require_nothing_written(changes: Sequence[Changes]) -> None:
             sum(len(getattr(change, what)) for change in changes) for what in ("added", "changed", "deleted")
         )
         renamed = sum(change.was is not None for change in changes)
+        noted = sum(change.metadata for change in changes)
         also = f", {renamed} collections renamed" if renamed else ""
+        also += f", {noted} collections given other metadata" if noted else ""
         raise WrittenSinceError(
             f"after the migration {added} records were added, {changed} changed, {deleted} deleted{also}: say whether "
             "to carry that over to the old database or to discard it (--written carry, --written discard)",

@@ -106,6 +106,7 @@ class ChangesSince(Result):
         changed: records whose text, metadata or vector was written again.
         deleted: records that only the backup has.
         was: its name in the backup, where it was renamed; else empty.
+        metadata: whether the metadata of the collection differ.
         kept_dimension: of vectors that were carried over as they are, because nothing shows the way back; else `None`.
     """
 
@@ -114,6 +115,7 @@ class ChangesSince(Result):
     changed: int
     deleted: int
     was: str = ""
+    metadata: bool = False
     kept_dimension: int | None = None
 
 

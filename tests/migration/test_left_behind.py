@@ -128,7 +128,7 @@ def test_one_whose_note_cannot_be_read_is_kept(migrator: ChromaMigrator, content
 
 def test_a_note_in_a_database_in_use_says_nothing(migrator: ChromaMigrator, projection: Projection) -> None:
     """A rollback was killed before its exchange."""
-    (migrator.path / PUT_ASIDE_FILE).write_text(json.dumps({"format": 1, "left": 5, "last_writes": []}))
+    (migrator.path / PUT_ASIDE_FILE).write_text(json.dumps({"format": 1, "left": 5, "metadata": 0, "last_writes": []}))
     migrator.migrate_collection("notes", projection)
     assert reasons(migrator) == [None, None]
     assert not list(migrator.path.rglob(PUT_ASIDE_FILE))

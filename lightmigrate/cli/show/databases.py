@@ -311,6 +311,7 @@ def rolled_back(done: Rollback) -> RenderableType:
                 "no other collection shows the way back"
             )
         counts = f"{changes.added:,} added, {changes.changed:,} changed, {changes.deleted:,} deleted"
+        counts += ", other metadata" if changes.metadata else ""
         name = f"{changes.was}, now {changes.collection_name}" if changes.was else changes.collection_name
         lines.append(f"[yellow]{escape(name)}: {counts} since the migration: {where}[/]")
     return Group(*lines)

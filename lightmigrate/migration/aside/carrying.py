@@ -142,6 +142,8 @@ def carry_over(
                 else copy_store.create(changed.address, source, *_vectors_of(copy_store, like or facts, facts))
             )
             put_written(source, target, changed, projection, page_size)
+    noted = live.metadata()
+    copy.set_metadata({each.address: noted.get(each.address, {}) for each in changes if each.metadata})
     _require_carried(copy, changes)
     copy.tidy()
     return kept

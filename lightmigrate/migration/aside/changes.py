@@ -38,7 +38,7 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
         # what is newer in the backup was never in this database, so it was not deleted there
         known = known_by_records(Location.of(live), backup.folder)
         last_backup = backup.last_writes() if known is None else known.writes
-    changes = []
+    changes, noted, noted_then = [], live.metadata(), backup.metadata()
     for pair in paired(live, backup):
         written_after, known_until = (pair.known(last, as_live=forward) for last in (last_live, last_backup))
         added, changed, deleted = list[str](), list[str](), list[str]()
@@ -49,7 +49,9 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
             elif in_live > written_after:
                 (added if in_backup is None else changed).append(record)
         was = pair.old if pair.live is not None and pair.old != pair.live else None
-        found = Changes(pair.address, added=added, changed=changed, deleted=deleted, was=was)
+        # of a collection that was deleted nothing is left to tell them
+        other = pair.live is not None and noted.get(pair.live, {}) != (noted_then.get(pair.old, {}) if pair.old else {})
+        found = Changes(pair.address, added=added, changed=changed, deleted=deleted, was=was, metadata=other)
         if found:
             changes.append(found)
     return changes

@@ -19,7 +19,11 @@ def reason_to_keep(location: Location, backup: Path) -> str | None:
 
 def _left_by_a_rollback(backup: Path) -> list[str]:
     note = PutAside.read(backup)
-    return [f"{note.left:,} records that a rollback left only in it"] if note is not None and note.left else []
+    if note is None:
+        return []
+    left = [f"{note.left:,} records"] if note.left else []
+    left += [f"the metadata of {note.metadata:,} collections"] if note.metadata else []
+    return [f"{' and '.join(left)} that a rollback left only in it"] if left else []
 
 
 def _written_since(location: Location, backup: Path) -> list[str]:

@@ -31,10 +31,12 @@ class PutAside:
 
     Attributes:
         left: records that the database which took its place lacks, or has in another state.
+        metadata: collections of which the metadata are in no other database.
         last_writes: as in `Record`, when it was put aside.
     """
 
     left: int
+    metadata: int
     last_writes: Writes
 
     @classmethod
@@ -51,7 +53,11 @@ class PutAside:
         try:
             if fields["format"] != FORMAT_VERSION:
                 raise DatabaseError(f"{path} was written by a newer lightmigrate; upgrade lightmigrate")
-            return cls(left=read_as(int, fields["left"]), last_writes=read_writes(fields["last_writes"]))
+            return cls(
+                left=read_as(int, fields["left"]),
+                metadata=read_as(int, fields["metadata"]),
+                last_writes=read_writes(fields["last_writes"]),
+            )
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DatabaseError(
                 f"{path} is damaged ({type(error).__name__}); move it away if nothing in its folder is needed"
@@ -107,7 +113,7 @@ def _by_records(folder: Path, name: str, others: Iterable[Path]) -> Known | None
     return None if own is None else Known(by_address(own.last_writes), "its migration")
 
 
-def note_put_aside(live: FileDatabase, incoming: Path, displaced: Path, left: int) -> None:
+def note_put_aside(live: FileDatabase, incoming: Path, displaced: Path, left: int, metadata: int) -> None:
     """Note in a live database what a rollback leaves in it, unless records tell all of that. Writes to `live`.
 
     Without need nothing is written: what is put back later is then the same to the byte.
@@ -117,11 +123,12 @@ def note_put_aside(live: FileDatabase, incoming: Path, displaced: Path, left: in
         incoming: what will take its place.
         displaced: the folder that it will have.
         left: records that `incoming` lacks, or has in another state.
+        metadata: collections whose metadata it lacks.
     """
     writes = live.last_writes()
     known = _by_records(live.folder, displaced.name, (incoming, *backup_folders(Location.of(live))))
-    if left or (known.writes if known is not None else None) != writes:
-        note = PutAside(left, listed(writes))
+    if left or metadata or (known.writes if known is not None else None) != writes:
+        note = PutAside(left, metadata, listed(writes))
         with replacing(live.folder / PUT_ASIDE_FILE) as file:
             file.write(json.dumps({"format": FORMAT_VERSION, **asdict(note)}).encode())
 

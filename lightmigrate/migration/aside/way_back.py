@@ -69,4 +69,5 @@ def note_what_is_left(live: FileDatabase, incoming: Path, displaced: Path, disca
         discarded: what was written to it since, unless it was carried over.
     """
     changed = sum(len(change.changed) for change in discarded)
-    note_put_aside(live, incoming, displaced, missing_in(live.at(incoming), live) + changed)
+    metadata = sum(change.metadata for change in discarded)
+    note_put_aside(live, incoming, displaced, missing_in(live.at(incoming), live) + changed, metadata)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightmigrate.stores.base import Address, CollectionFacts, Page
+from lightmigrate.stores.chroma.collection_metadata import collection_metadata, set_collection_metadata
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
     finish_writes,
@@ -178,6 +179,14 @@ class ChromaFiles:
     def rename(self, names: Mapping[Address, str]) -> None:
         """Give collections of a closed copy other names; see `renaming`. Writes."""
         rename_collections(self.folder, names)
+
+    def metadata(self) -> Mapping[Address, Mapping[str, object]]:
+        """The metadata of every collection that has some; see `collection_metadata`. Only reads."""
+        return collection_metadata(self.folder)
+
+    def set_metadata(self, given: Mapping[Address, Mapping[str, object]]) -> None:
+        """Give collections of a closed copy other metadata; see `collection_metadata`. Writes."""
+        set_collection_metadata(self.folder, given)
 
     def tidy(self) -> None:
         """Delete the index folders that no segment names any more, and take back what `prepare` did. Writes."""
