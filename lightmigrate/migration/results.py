@@ -150,6 +150,7 @@ class CollectionCheck(Result):
         invalid_vectors: vectors with NaN or infinity or all zero.
         refined: rows that `refine` embedded since the migration. They, and those that it projected again, count as
             equal unless the application wrote to them.
+        gone: whether there is no such collection any more: it was deleted or renamed.
     """
 
     collection_name: str
@@ -160,6 +161,7 @@ class CollectionCheck(Result):
     settings_equal: bool
     invalid_vectors: int
     refined: int = 0
+    gone: bool = False
 
     @property
     def unchanged(self) -> bool:

@@ -269,6 +269,9 @@ def checks(compared: Sequence[CollectionCheck]) -> RenderableType:
     rows: list[tuple[str, ...]] = []
     equal: list[TableRow] = []
     for check in compared:
+        if check.gone:
+            rows.append((escape(check.collection_name), f"none (then {check.records_migrated:,})", *3 * ("–",), ""))
+            continue
         records = f"{check.records:,}"
         if check.records != check.records_migrated:
             records += f" (then {check.records_migrated:,})"
@@ -290,7 +293,12 @@ def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:
         for check in compared
         if check.refined
     ]
-    if not all(check.unchanged for check in compared):
+    lines += [
+        f"[yellow]{escape(check.collection_name)} is gone: it was deleted or renamed since the migration[/]"
+        for check in compared
+        if check.gone
+    ]
+    if not all(check.unchanged or check.gone for check in compared):
         lines.append("changed since the migration: other programs wrote to it, or it is damaged")
     elif lines:
         lines.append("[green]✓[/] everything else is as the migration left it")
