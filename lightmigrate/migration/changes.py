@@ -37,6 +37,8 @@ class Changes:
         deleted: ids of records that only the backup has.
         touched: number of other records of which something else was written, which the backup shares.
         gone: number of records that were deleted in the backup, too, because versions share their records.
+        was: where the backup has the collection, if at another address.
+        metadata: whether the collection has other metadata.
     """
 
     address: Address
@@ -45,9 +47,11 @@ class Changes:
     deleted: Sequence[str]
     touched: int = 0
     gone: int = 0
+    was: Address | None = None
+    metadata: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.deleted)
+        return bool(self.added or self.changed or self.deleted or self.was or self.metadata)
 
     def only(self, chosen: Callable[[Sequence[str]], AbstractSet[str]]) -> Changes:
         """The changes of those records that a function chooses of their ids."""
@@ -57,9 +61,11 @@ class Changes:
         )
         return replace(self, added=added, changed=changed, deleted=deleted)
 
-    def counted(self) -> ChangesSince:
+    def counted(self, kept_dimension: int | None = None) -> ChangesSince:
         """The number of added, changed and deleted records, as far as the backup differs in them; and of those gone."""
-        return ChangesSince(str(self.address), len(self.added), len(self.changed), len(self.deleted), self.gone)
+        counts = len(self.added), len(self.changed), len(self.deleted), self.gone
+        was = str(self.was or "")
+        return ChangesSince(str(self.address), *counts, was=was, metadata=self.metadata, kept_dimension=kept_dimension)
 
     def counted_all(self) -> ChangesSince:
         """The same, with the records of which something was written that the backup shares."""
@@ -106,10 +112,14 @@ def require_nothing_written(changes: Sequence[Changes]) -> None:
         )
         gone = sum(change.gone for change in changes)
         deleted += gone
-        lasting = f" ({gone} of them for good, because both databases share these rows)" if gone else ""
+        renamed = sum(change.was is not None for change in changes)
+        noted = sum(change.metadata for change in changes)
+        also = f" ({gone} of them for good, because both databases share these rows)" if gone else ""
+        also += f", {renamed} collections renamed" if renamed else ""
+        also += f", {noted} collections given other metadata" if noted else ""
         raise WrittenSinceError(
-            f"after the migration {added} records were added, {changed} changed, {deleted} deleted{lasting}: say "
-            "whether to carry that over to the old database or to discard it (--written carry, --written discard)",
+            f"after the migration {added} records were added, {changed} changed, {deleted} deleted{also}: say whether "
+            "to carry that over to the old database or to discard it (--written carry, --written discard)",
             added=added,
             changed=changed,
             deleted=deleted,
@@ -167,12 +177,19 @@ class Carrying:
         if source is not None:
             self.fit(source, target, changes)
             (projection,) = self._fitted or (None,)
-            written = [*changes.changed, *changes.added]
-            for start in range(0, len(written), self._page_size):
-                page = source.records(written[start : start + self._page_size])
-                vectors = page.vectors if projection is None else projection.apply(page.vectors, page.texts)
-                target.put(page.with_vectors(vectors))
+            put_written(source, target, changes, projection, self._page_size)
         target.remove(changes.deleted)
+
+
+def put_written(
+    source: Collection, target: Collection, changes: Changes, projection: Projection | None, page_size: int
+) -> None:
+    """Write what was added and changed to another collection, projected where there is a projection. Writes there."""
+    written = [*changes.changed, *changes.added]
+    for start in range(0, len(written), page_size):
+        page = source.records(written[start : start + page_size])
+        vectors = page.vectors if projection is None else projection.apply(page.vectors, page.texts)
+        target.put(page.with_vectors(vectors))
 
 
 def projection_between(
@@ -194,24 +211,48 @@ def projection_between(
         TooFewPairsError: too few records are in both.
     """
     old = target.sample(page_size)
-    if not len(old):
+    if not len(old) or _same_vectors(source, old, written):
         return None
+    return fit_back(common_records(source, target, written, page_size), seed)
+
+
+def hold_same_vectors(source: Collection, target: Collection, written: AbstractSet[str], page_size: int) -> bool:
+    """Whether two collections hold the same vectors of the records that both have, by a sample. Only reads."""
+    return _same_vectors(source, target.sample(page_size), written)
+
+
+def _same_vectors(source: Collection, old: Page, written: AbstractSet[str]) -> bool:
     common = source.records([record for record in old.ids if record not in written])
-    same_space = len(common) and common.vectors.shape[1] == old.vectors.shape[1]
-    if same_space and np.allclose(common.vectors, _vectors(old, common), atol=1e-5):
-        return None
+    same_dimension = len(common) and common.vectors.shape[1] == old.vectors.shape[1]
+    return bool(same_dimension and np.allclose(common.vectors, _vectors(old, common), atol=1e-5))
+
+
+def common_records(
+    source: Collection, target: Collection, written: AbstractSet[str], page_size: int, most: int = MOST_PAIRS
+) -> list[tuple[Page, Page]]:
+    """Pages of records that both collections have, with those of `target` that hold them, up to `most`. Only reads."""
     pairs: list[tuple[Page, Page]] = []
     for page in target.scan(page_size):
         live = source.records([record for record in page.ids if record not in written])
-        pairs.append((live, page))
-        if sum(len(pair[0]) for pair in pairs) >= MOST_PAIRS:
+        if len(live):
+            pairs.append((live, page))
+        if sum(len(pair[0]) for pair in pairs) >= most:
             break
+    return pairs
+
+
+def fit_back(pairs: Sequence[tuple[Page, Page]], seed: int) -> Projection:
+    """A projection of the vectors of `common_records` of one collection, or of several of one model, to the old ones.
+
+    Raises:
+        TooFewPairsError: there are too few.
+    """
     if (count := sum(len(live) for live, _ in pairs)) < FEWEST_PAIRS:
         raise TooFewPairsError(
             f"{count} records are in both databases, {FEWEST_PAIRS} are needed to carry vectors over"
         )
-    X = np.concatenate([live.vectors for live, _ in pairs if len(live)])
-    Y = np.concatenate([_vectors(page, live) for live, page in pairs if len(live)])
+    X = np.concatenate([live.vectors for live, _ in pairs])
+    Y = np.concatenate([_vectors(page, live) for live, page in pairs])
     texts = [text for live, _ in pairs for text in live.texts]
     return fit(X, Y, texts if any(texts) else None, seed=seed)
 

@@ -106,6 +106,9 @@ class ChangesSince(Result):
         changed: records whose text, metadata or vector was written again.
         deleted: records that only the backup has.
         gone: records that were deleted, and that the backup has lost, too, because versions share their records.
+        was: its name in the backup, where it was renamed; else empty.
+        metadata: whether the metadata of the collection differ.
+        kept_dimension: of vectors that were carried over as they are, because nothing shows the way back; else `None`.
     """
 
     collection_name: str
@@ -113,10 +116,13 @@ class ChangesSince(Result):
     changed: int
     deleted: int
     gone: int = 0
+    was: str = ""
+    metadata: bool = False
+    kept_dimension: int | None = None
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return bool(self.added or self.changed or self.deleted or self.gone)
+        return bool(self.added or self.changed or self.deleted or self.gone or self.was or self.metadata)
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,7 @@ class CollectionCheck(Result):
         refined: rows that `refine` embedded since the migration. They, and those that it projected again, count as
             equal unless the application wrote to them.
         written: what was written since, where the database keeps a log of it; otherwise `None`.
+        gone: whether there is no such collection any more: it was deleted or renamed.
     """
 
     collection_name: str
@@ -163,6 +170,7 @@ class CollectionCheck(Result):
     invalid_vectors: int
     refined: int = 0
     written: ChangesSince | None = None
+    gone: bool = False
 
     @property
     def unchanged(self) -> bool:

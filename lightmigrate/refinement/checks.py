@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.errors import CollectionNotFoundError
 from lightmigrate.migration.aside.record import CollectionRecord, check_collection
 from lightmigrate.migration.results import CollectionCheck
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
@@ -29,17 +30,30 @@ def check_with_refinement(
         record: what the collection held after its migration.
         provenance: of the database; `None` when nothing was migrated by a plan.
         page_size: records held in memory at once.
-
-    Raises:
-        CollectionNotFoundError: the collection was deleted.
     """
-    check = check_collection(store, record, page_size)
+    try:
+        check = check_collection(store, record, page_size)
+    except CollectionNotFoundError:  # the others are compared all the same
+        return _gone(record)
     address = Address(record.name, record.tenant, record.database)
     refined = refined_rows(provenance, address)
     if not refined or provenance is None:
         return check
     equal = check.vectors_equal or _as_refined(store.collection(address), provenance, address, page_size)
     return replace(check, vectors_equal=equal, refined=refined)
+
+
+def _gone(record: CollectionRecord) -> CollectionCheck:
+    return CollectionCheck(
+        collection_name=str(record.address),
+        records=0,
+        records_migrated=record.records,
+        contents_equal=False,
+        vectors_equal=False,
+        settings_equal=False,
+        invalid_vectors=0,
+        gone=True,
+    )
 
 
 def refined_rows(provenance: Provenance | None, address: Address) -> int:

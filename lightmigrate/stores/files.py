@@ -260,6 +260,18 @@ class FileDatabase(Protocol):
         `tidy` takes back what it does.
         """
 
+    def rename(self, names: Mapping[Address, str]) -> None:
+        """Give collections of a closed copy other names, by their addresses, all in one step. Writes."""
+
+    def metadata(self) -> Mapping[Address, Mapping[str, object]]:
+        """What users noted about each collection, comparable by `==`; only reads.
+
+        Without what a migration may change, such as the distance.
+        """
+
+    def set_metadata(self, given: Mapping[Address, Mapping[str, object]]) -> None:
+        """Give collections of a closed copy what `metadata` read from others, all in one step. Writes."""
+
     def tidy(self) -> None:
         """Delete what no collection of a closed database uses any more, and take back what `prepare` did. Writes."""
 

@@ -79,3 +79,12 @@ def migrate(
         progress.send(type(error).__name__)
     else:
         progress.send(watch.seen)
+
+
+def go_back(database: Path, fatal: int | None, progress: Connection) -> None:
+    """Go back without what was written since; see `migrate` for the arguments."""
+    watch = _Watch(database.parent, fatal)
+    progress.send("go")
+    watch.begin()
+    ChromaMigrator(database).rollback(written="discard")
+    progress.send(watch.seen)

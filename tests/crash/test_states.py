@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from lightmigrate import ChromaMigrator, Model, Projection
+from lightmigrate.errors import RefusedError
 from lightmigrate.stores.chroma import from_files, remembered
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.from_files import ChromaRecordsInFiles
@@ -146,10 +147,16 @@ class Databases(RuleBasedStateMachine):
         self.rows, self.space = dict(self.backups[name][0]), self.backups[name][1]
         del self.backups[name]
         self.backups[done.displaced_path.name] = displaced
+        reasons = {backup.name: backup.reason_to_keep for backup in ChromaMigrator(self.path).backups()}
+        assert set(displaced[0]) <= set(self.rows) or reasons[done.displaced_path.name]
 
     @rule()
     def clean(self) -> None:
-        gone = ChromaMigrator(self.path).clean()
+        migrator = ChromaMigrator(self.path)
+        if any(backup.reason_to_keep for backup in migrator.backups()):
+            with pytest.raises(RefusedError, match="nothing was deleted"):
+                migrator.clean()
+        gone = migrator.clean(list(self.backups))
         assert {backup.name for backup in gone} == set(self.backups)
         self.backups = {}
 

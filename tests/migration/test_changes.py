@@ -10,7 +10,7 @@ import pytest
 
 from lightmigrate import ChromaMigrator, Projection
 from lightmigrate.errors import DatabaseError, WrittenSinceError
-from lightmigrate.migration.changes import Carrying, Changes
+from lightmigrate.migration.changes import Carrying, Changes, OnWritten
 from lightmigrate.migration.results import ChangesSince
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
@@ -96,7 +96,9 @@ def test_carried_over_nothing_is_lost(migrated: tuple[ChromaMigrator, str]) -> N
     vectors = old["default_tenant/default_database/thought_nodes"]["vectors"]
     assert vectors.shape == (60, 16)
     assert np.isfinite(vectors).all()
-    for name in ("young", "other_model"):
+    # one that is new comes back into the old space as the others of its dimension do
+    assert old["default_tenant/default_database/young"]["vectors"].shape == (7, 16)
+    for name in ("other_model",):
         key = f"default_tenant/default_database/{name}"
         np.testing.assert_allclose(old[key]["vectors"], new[key]["vectors"], atol=1e-6)
     # the backup itself stays what it was, and is still there
@@ -107,6 +109,53 @@ def test_carried_over_nothing_is_lost(migrated: tuple[ChromaMigrator, str]) -> N
     migrator.rollback(done.displaced_path.name, written="discard")
     assert rows(contents(migrator.path, addresses), "young") == rows(new, "young")
     assert len(migrator.backups()) == 2
+
+
+def write_late(backup: Path) -> str:
+    """A record more in the backup, and another text of one that it has; returns the id of that one."""
+    with open_client(backup) as client:
+        thoughts = client.get_collection("thought_nodes", embedding_function=None)
+        written: str = thoughts.get(limit=1)["ids"][0]
+        thoughts.add(ids=["too late"], embeddings=make_vectors(1), documents=["in the backup"])
+        thoughts.update(ids=[written], metadatas=[{"in": "the backup"}])
+    return written
+
+
+@pytest.mark.parametrize("written", ["refuse", "carry"])
+def test_what_was_written_to_the_backup_was_not_deleted(
+    place: str, database: Path, projection: Projection, written: OnWritten
+) -> None:
+    migrator = ChromaMigrator(database)
+    backup = migrator.migrate_collection("thought_nodes", projection).backup_path
+    assert backup is not None
+    changed = write_late(backup)
+    expected: tuple[ChangesSince, ...] = ()
+    if written == "carry":
+        with open_client(database) as client:
+            thoughts = client.get_collection("thought_nodes", embedding_function=None)
+            thoughts.add(ids=["carried"], embeddings=make_vectors(1, 24))
+            thoughts.delete(ids=[changed])  # but it was written again where it is
+        expected = (ChangesSince("thought_nodes", 1, 0, 0),)
+    assert migrator.rollback(written=written).written == expected
+    with open_client(database) as client:
+        found = client.get_collection("thought_nodes", embedding_function=None).get(ids=["too late", changed])
+    assert found["documents"][found["ids"].index("too late")] == "in the backup"
+    assert (found["metadatas"][found["ids"].index(changed)] or {})["in"] == "the backup"
+
+
+def test_what_a_rollback_left_in_a_backup_was_not_deleted_by_a_later_migration(
+    database: Path, projection: Projection
+) -> None:
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("thought_nodes", projection)
+    with open_client(database) as client:
+        thoughts = client.get_collection("thought_nodes", embedding_function=None)
+        thoughts.add(ids=["left"], embeddings=make_vectors(1, 24))
+    left = migrator.rollback(written="discard").displaced_path
+    migrator.migrate_collection("thought_nodes", projection)
+    assert migrator.rollback(left.name).written == ()
+    with open_client(database) as client:
+        assert client.get_collection("thought_nodes", embedding_function=None).get(ids=["left"])["ids"] == ["left"]
 
 
 def test_what_is_carried_back_is_near_where_the_old_model_would_have_put_it(tmp_path: Path) -> None:

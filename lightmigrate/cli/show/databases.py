@@ -282,6 +282,9 @@ def checks(compared: Sequence[CollectionCheck]) -> RenderableType:
     rows: list[tuple[str, ...]] = []
     equal: list[TableRow] = []
     for check in compared:
+        if check.gone:
+            rows.append((escape(check.collection_name), f"none (then {check.records_migrated:,})", *3 * ("–",), ""))
+            continue
         records = f"{check.records:,}"
         if check.records != check.records_migrated:
             records += f" (then {check.records_migrated:,})"
@@ -308,7 +311,12 @@ def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:
         for check in compared
         if check.written
     ]
-    if not all(check.unchanged for check in compared):
+    lines += [
+        f"[yellow]{escape(check.collection_name)} is gone: it was deleted or renamed since the migration[/]"
+        for check in compared
+        if check.gone
+    ]
+    if not all(check.unchanged or check.gone for check in compared):
         lines.append("changed since the migration: other programs wrote to it, or it is damaged")
     elif lines:
         lines.append("[green]✓[/] everything else is as the migration left it")
@@ -321,15 +329,22 @@ def rolled_back(done: Rollback) -> RenderableType:
     """What `rollback` shows."""
     restored, displaced = escape(str(done.restored)), escape(str(done.displaced_path))
     lines = [f"[green]✓[/] {restored} is the database again", f"the one it replaced: {displaced}"]
-    where = "carried over, with approximate vectors" if done.carried else "only in the replaced one"
     for changes in done.written:
-        name = escape(changes.collection_name)
-        if changes.added or changes.changed or changes.deleted:
-            counts = _counts(replace(changes, gone=0))
-            lines.append(f"[yellow]{name}: {counts} since the migration: {where}[/]")
+        carried = "carried over, with approximate vectors" if changes.added or changes.changed else "carried over"
+        where = carried if done.carried else "only in the replaced one"
+        if changes.kept_dimension is not None:
+            where = (
+                f"carried over with their vectors as they are, of {changes.kept_dimension} dimensions: "
+                "no other collection shows the way back"
+            )
+        name = f"{changes.was}, now {changes.collection_name}" if changes.was else changes.collection_name
+        if replace(changes, gone=0):
+            counts = _counts(replace(changes, gone=0)) + (", other metadata" if changes.metadata else "")
+            lines.append(f"[yellow]{escape(name)}: {counts} since the migration: {where}[/]")
         if changes.gone:
             lines.append(
-                f"[yellow]{name}: {changes.gone:,} deleted since the migration stay deleted: both share their rows[/]"
+                f"[yellow]{escape(name)}: {changes.gone:,} deleted since the migration stay deleted: both share their "
+                "rows[/]"
             )
     return Group(*lines)
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.errors import BackupError, DatabaseError, RefusedError
+from lightmigrate.errors import BackupError, RefusedError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.aside.belonging import backup_folders, names_of_original, own_backups
 from lightmigrate.migration.aside.location import WORKSPACE_SUFFIX, Location
+from lightmigrate.migration.aside.nowhere_else import reason_to_keep
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.history import readable_history, write_history
 from lightmigrate.migration.results import Backup, choose_backups
-from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import require_unused
 from lightmigrate.stores.timestamp import next_timestamp
 
@@ -83,7 +83,7 @@ def backups_of(location: Location) -> list[Backup]:
             path,
             tree_bytes(path),
             record.migrated_at if record else None,
-            _reason_to_keep(location, path),
+            reason_to_keep(location, path),
         )
         for path, record in own_backups(location)
     ]
@@ -106,34 +106,6 @@ def deletable(location: Location, names: Sequence[str] | None) -> list[Backup]:
                 f"goes back to it,  lightmigrate clean DATABASE --backup {backup.name} --yes  deletes it all the same"
             )
     return chosen
-
-
-def _reason_to_keep(location: Location, backup: Path) -> str | None:
-    """Why a backup may have what is nowhere else, as a part of a sentence; `None` where nothing says so. Only reads."""
-    try:
-        written = _written_since(location, backup)
-    except Exception as error:  # noqa: BLE001  # of the store's engine
-        return f"cannot be read ({type(error).__name__})"
-    return f"has {written:,} records that were written after it was put aside" if written else None
-
-
-def _written_since(location: Location, backup: Path) -> int:
-    """Records that were written to a backup after it had been put aside; 0 where that is not known. Only reads."""
-    for folder in (location.database, *backup_folders(location)):
-        try:
-            record = Record.read(folder) if folder != backup else None
-        except DatabaseError:  # it may be of another database, and says nothing about this backup
-            continue
-        if record is not None and record.backups[-1:] == (backup.name,):
-            known = {Address(name, tenant, database): last for tenant, database, name, last in record.source_writes}
-            files = location.files.at(backup)
-            return sum(
-                number > known.get(address, 0)
-                for address, last in files.last_writes().items()
-                if last > known.get(address, 0)
-                for _, number in files.writes(address)
-            )
-    return 0
 
 
 def find_backup(location: Location, name: str | None) -> Backup:

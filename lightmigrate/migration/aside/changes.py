@@ -1,49 +1,76 @@
-"""Writes made to a database that is files since its migration: finds them, and carries them over to a backup."""
+"""Writes made to a database that is files since its migration: finds them."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
-from lightmigrate.errors import DatabaseChangedError, VerificationError
+from lightmigrate.errors import DatabaseChangedError
+from lightmigrate.migration.aside.location import Location
+from lightmigrate.migration.aside.pairing import Pair, paired
+from lightmigrate.migration.aside.put_aside import known_by_records
 from lightmigrate.migration.aside.reading import open_copy
-from lightmigrate.migration.aside.record import Record
-from lightmigrate.migration.changes import Carrying, Changes, OnWritten, OwnVectors, without_own
+from lightmigrate.migration.aside.record import Record, by_address
+from lightmigrate.migration.changes import Changes, OnWritten, OwnVectors, without_own
 from lightmigrate.progress import OnProgress
-from lightmigrate.stores.base import Address, Collection, Store
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import FileDatabase
 
 
 def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
     """The changes in each collection of `live` since one of the two databases was made from the other. Only reads.
 
+    What the backup alone has was deleted, unless it was written there after the one was made from the other.
+
     A backup from before several migrations is compared with the state after the last one: earlier
     changes are not listed.
     """
-    live_writes, backup_writes = live.last_writes(), backup.last_writes()
     live_record, backup_record = Record.read(live.folder), Record.read(backup.folder)
     last_live: Mapping[Address, int]
     last_backup: Mapping[Address, int]
-    if backup_record and (not live_record or live_record.migrated_at < backup_record.migrated_at):
+    forward = backup_record is not None and (not live_record or live_record.migrated_at < backup_record.migrated_at)
+    if backup_record is not None and forward:
         # rolling forward after a rollback: the backup was made from this database, and may have been written to since
-        last_live, last_backup = _by_address(backup_record.source_writes), _by_address(backup_record.last_writes)
+        last_live, last_backup = by_address(backup_record.source_writes), by_address(backup_record.last_writes)
     else:
-        last_live = _by_address(live_record.last_writes if live_record else ())
-        last_backup = backup_writes
-    changes = []
-    for address in sorted(live_writes.keys() | backup_writes.keys(), key=str):
-        written_after, known_until = last_live.get(address, 0), last_backup.get(address, 0)
+        last_live = by_address(live_record.last_writes if live_record else ())
+        # what is newer in the backup was never in this database, so it was not deleted there
+        known = known_by_records(Location.of(live), backup.folder)
+        last_backup = backup.last_writes() if known is None else known.writes
+    changes, noted, noted_then = [], live.metadata(), backup.metadata()
+    for pair in paired(live, backup):
+        written_after, known_until = (pair.known(last, as_live=forward) for last in (last_live, last_backup))
         added, changed, deleted = list[str](), list[str](), list[str]()
-        for record, in_live, in_backup in _side_by_side(live.writes(address), backup.writes(address)):
+        for record, in_live, in_backup in _both(live, backup, pair):
             if in_live is None:
                 if in_backup is not None and in_backup <= known_until:
                     deleted.append(record)
             elif in_live > written_after:
                 (added if in_backup is None else changed).append(record)
-        if added or changed or deleted:
-            changes.append(Changes(address, added=added, changed=changed, deleted=deleted))
+        was = pair.old if pair.live is not None and pair.old != pair.live else None
+        # of a collection that was deleted nothing is left to tell them
+        other = pair.live is not None and noted.get(pair.live, {}) != (noted_then.get(pair.old, {}) if pair.old else {})
+        found = Changes(pair.address, added=added, changed=changed, deleted=deleted, was=was, metadata=other)
+        if found:
+            changes.append(found)
     return changes
+
+
+def missing_in(other: FileDatabase, database: FileDatabase) -> int:
+    """The number of records of a database that another one does not have. Only reads."""
+    return sum(
+        in_database is not None and in_other is None
+        for pair in paired(database, other)
+        for _, in_database, in_other in _both(database, other, pair)
+    )
+
+
+def _both(live: FileDatabase, backup: FileDatabase, pair: Pair) -> Iterator[tuple[str, int | None, int | None]]:
+    """Every record of a collection in two databases; see `_side_by_side`. Only reads."""
+    return _side_by_side(
+        live.writes(pair.live) if pair.live is not None else (), backup.writes(pair.old) if pair.old is not None else ()
+    )
 
 
 def _side_by_side(
@@ -56,10 +83,6 @@ def _side_by_side(
         for _, which, number in found:
             numbers[which] = number
         yield record, numbers[0], numbers[1]
-
-
-def _by_address(writes: Sequence[tuple[str, str, str, int]]) -> dict[Address, int]:
-    return {Address(name, tenant, database): number for tenant, database, name, number in writes}
 
 
 def changes_by_others(
@@ -85,7 +108,9 @@ def changes_by_others(
         return changes
     with open_copy(backup, on_progress) as old, live.open() as new:
         kept = [
-            without_own(changed, new.collection(changed.address), old.collection(changed.address), own, page_size)
+            without_own(
+                changed, new.collection(changed.address), old.collection(changed.was or changed.address), own, page_size
+            )
             if changed.address in concerned
             else changed
             for changed in changes
@@ -104,36 +129,3 @@ def require_state(live: FileDatabase, state: object) -> None:
         raise DatabaseChangedError(
             f"{live.folder} was written to while it was compared with its backup: nothing was changed; run this again"
         )
-
-
-def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes], page_size: int, seed: int) -> None:
-    """Apply the changes of the live database to a copy of the backup. Writes to the copy.
-
-    Texts and payloads are carried exactly. Vectors of a collection in the new model's space are projected
-    back, with a projection fitted on the records that both databases have: approximate, not exact.
-
-    Raises:
-        VerificationError: the copy lacks a record that was carried over, or has one that was deleted.
-        WrittenSinceError: both databases have too few records in common to fit that projection.
-    """
-    live_addresses, copy_addresses = ({facts.address for facts in database.catalog()} for database in (live, copy))
-    copy.prepare()
-    with live.open() as live_store, copy.open() as copy_store:
-        for changed in changes:
-            source = live_store.collection(changed.address) if changed.address in live_addresses else None
-            target = _counterpart(copy_store, source, changed.address, changed.address in copy_addresses)
-            Carrying(page_size, seed).carry(source, target, changed)
-    for changed in changes:
-        expected, deleted = {*changed.added, *changed.changed}, set(changed.deleted)
-        concerned = {record for record, _ in copy.writes(changed.address) if record in expected or record in deleted}
-        if concerned != expected:
-            raise VerificationError(
-                f"collection {changed.address}: not all records were carried over; nothing was changed"
-            )
-    copy.tidy()
-
-
-def _counterpart(store: Store, source: Collection | None, address: Address, exists: bool) -> Collection:
-    if exists or source is None:
-        return store.collection(address)
-    return store.create(address, source, source.facts().dimension or 0, None)

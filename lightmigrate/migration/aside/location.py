@@ -24,11 +24,14 @@ MODELS_FILE = "lightmigrate-models.json"
 # The provenance of its vectors (exact or projected); exchanged with it.
 PROVENANCE_FILE = "lightmigrate-provenance.sqlite3"
 
+# What a rollback notes in the database that it puts aside; exchanged with it.
+PUT_ASIDE_FILE = "lightmigrate-put-aside.json"
+
 # How the name of a workspace beside a database ends.
 WORKSPACE_SUFFIX = ".lightmigrate"
 
 # All files of lightmigrate that are exchanged with the database.
-COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, SCORES_FILE, HISTORY_FILE, RECORD_FILE)
+COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, SCORES_FILE, HISTORY_FILE, PUT_ASIDE_FILE, RECORD_FILE)
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrateError
-from lightmigrate.files import copy_tree, sync_tree, tree_bytes
+from lightmigrate.files import sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
 from lightmigrate.migration.aside.backup import backups_of, deletable, find_backup, name_for_displaced, new_backup_path
 from lightmigrate.migration.aside.belonging import own_names
-from lightmigrate.migration.aside.changes import carry_over, changes_by_others, require_state, written_state
+from lightmigrate.migration.aside.changes import changes_by_others, require_state, written_state
 from lightmigrate.migration.aside.history import history_of, keep_of_backups, note_migrations
+from lightmigrate.migration.aside.put_aside import forget_put_aside
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.rights import keep_rights
 from lightmigrate.migration.aside.room import plan_at, require_room, require_room_for, with_seconds
+from lightmigrate.migration.aside.way_back import carry_into_copy, note_what_is_left
 from lightmigrate.migration.aside.workspace import Intention, Workspace
-from lightmigrate.migration.aside.write_record import sign_copy, sign_new
+from lightmigrate.migration.aside.write_record import sign_new
 from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.embed_again import require_readable
@@ -327,27 +329,22 @@ class AsideMigration:
         with self._exclusive():
             chosen = find_backup(location, backup)
             old, incoming, run = self.files.at(chosen.path), chosen.path, secrets.token_hex(8)
-            state = written_state(self.files)
+            displaced, state = name_for_displaced(location, chosen.path), written_state(self.files)
             changes = changes_by_others(self.files, old, written, own, self._page_size, self._on_progress)
             if written == "refuse":
                 require_nothing_written(changes)
-            if changes and written == "carry":
-                require_room_for(tree_bytes(chosen.path), location)
+            carried, kept = bool(changes) and written == "carry", dict[Address, int]()
+            if carried:
                 incoming = workspace.staging
-                workspace.write_journal(Intention(run, False, workspace.relative(incoming), ""))
-                copy_tree(chosen.path, incoming, lambda size: None)
-                copy = self.files.at(incoming)
-                carry_over(self.files, copy, changes, self._page_size, seed=0)
-                sign_copy(copy, self.files, chosen.name)
-                if location.inside:
-                    copy.isolate()
-                keep_rights(location, incoming)
-                sync_tree(incoming)
-            displaced, seen = name_for_displaced(location, incoming), fingerprint(self.path, location.belongs)
+                given = (displaced, run, changes, self._page_size)
+                kept.update(carry_into_copy(workspace, self.files, chosen.path, *given))
+            note_what_is_left(self.files, incoming, displaced, () if carried else changes)
+            seen = fingerprint(self.path, location.belongs)
             require_state(self.files, state)
             self._cut_over(run, incoming, displaced, seen)
-        counted = tuple(change.counted() for change in changes)
-        return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)
+            forget_put_aside(self.path)
+        counted = tuple(change.counted(kept.get(change.address)) for change in changes)
+        return Rollback(chosen.name, displaced, counted, carried=carried)
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:
         """See `Migrator.clean`."""
@@ -370,6 +367,7 @@ class AsideMigration:
         self._workspace.location.require_exchangeable(renamed=unused)
         with self._workspace.locked():
             self.recovered = cutover.recover(self._workspace) or self.recovered
+            forget_put_aside(self.path)
             if unused:
                 require_unused(self.files)
                 warn_if_unknown(self.files)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.files import replacing
@@ -18,6 +18,9 @@ from lightmigrate.vectors import meaningful
 
 RECORD_FILE = "lightmigrate.json"
 FORMAT_VERSION = 2
+
+# Tenant, database and name of collections, each with the number of the last write in it.
+Writes: TypeAlias = tuple[tuple[str, str, str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Record:
     migrated_at: str
     collections: tuple[CollectionRecord, ...]
     backups: tuple[str, ...]
-    last_writes: tuple[tuple[str, str, str, int], ...]
-    source_writes: tuple[tuple[str, str, str, int], ...]
+    last_writes: Writes
+    source_writes: Writes
 
     @classmethod
     def read(cls, folder: Path) -> Record | None:
@@ -89,8 +92,8 @@ class Record:
             return cls(
                 collections=collections,
                 backups=tuple(map(_plain_name, fields.pop("backups"))),
-                last_writes=_writes(fields.pop("last_writes")),
-                source_writes=_writes(fields.pop("source_writes")),
+                last_writes=read_writes(fields.pop("last_writes")),
+                source_writes=read_writes(fields.pop("source_writes")),
                 database_name=read_as(str, fields.pop("database_name")),
                 migrated_at=read_as(str, fields.pop("migrated_at")),
                 **fields,
@@ -115,8 +118,23 @@ def _plain_name(name: object) -> str:
     return name
 
 
-def _writes(entries: list[list[Any]]) -> tuple[tuple[str, str, str, int], ...]:
+def read_writes(entries: list[list[Any]]) -> Writes:
+    """Last writes as they are read from a file of JSON.
+
+    Raises:
+        ValueError, TypeError: they are none.
+    """
     return tuple((str(tenant), str(database), str(name), int(last)) for tenant, database, name, last in entries)
+
+
+def by_address(writes: Writes) -> dict[Address, int]:
+    """Last writes by the address of the collection."""
+    return {Address(name, tenant, database): number for tenant, database, name, number in writes}
+
+
+def listed(writes: Mapping[Address, int]) -> Writes:
+    """Last writes as a file keeps them."""
+    return tuple((a.tenant, a.database, a.name, number) for a, number in writes.items())
 
 
 def check_collection(store: Store, record: CollectionRecord, page_size: int) -> CollectionCheck:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightmigrate.migration.aside.belonging import names_of_original
 from lightmigrate.migration.aside.location import Location
-from lightmigrate.migration.aside.record import CollectionRecord, Record
+from lightmigrate.migration.aside.record import CollectionRecord, Record, listed
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.history import now
 from lightmigrate.migration.request import Request
@@ -57,13 +57,20 @@ def sign_new(
         migrated_at=now(),
         collections=tuple(collections.values()),
         backups=tuple(backups),
-        last_writes=_writes(new),
-        source_writes=_writes(live),
+        last_writes=listed(new.last_writes()),
+        source_writes=listed(live.last_writes()),
     ).write(new.folder)
 
 
-def sign_copy(copy: FileDatabase, live: FileDatabase, backup: str) -> None:
-    """Write the record of a copy of a backup that will replace `live`, which becomes `backup`. Writes to `copy`."""
+def sign_copy(copy: FileDatabase, live: FileDatabase, copied: str, displaced: str) -> None:
+    """Write the record of a copy of a backup that will replace `live`. Writes to `copy`.
+
+    Args:
+        copy: the copy.
+        live: the database that it will replace.
+        copied: name of the backup.
+        displaced: name that `live` will have as a backup; the last one, since `source_writes` are those of `live`.
+    """
     location, names = Location.of(live), list[str]()
     earlier = Record.read(copy.folder)
     for record in (earlier, Record.read(live.folder)):
@@ -73,11 +80,7 @@ def sign_copy(copy: FileDatabase, live: FileDatabase, backup: str) -> None:
         database_name=live.folder.name,
         migrated_at=now(),
         collections=earlier.collections if earlier else (),
-        backups=tuple(dict.fromkeys([*names, backup])),
-        last_writes=_writes(copy),
-        source_writes=_writes(live),
+        backups=(*dict.fromkeys(name for name in (*names, copied) if name != displaced), displaced),
+        last_writes=listed(copy.last_writes()),
+        source_writes=listed(live.last_writes()),
     ).write(copy.folder)
-
-
-def _writes(database: FileDatabase) -> tuple[tuple[str, str, str, int], ...]:
-    return tuple((a.tenant, a.database, a.name, number) for a, number in database.last_writes().items())

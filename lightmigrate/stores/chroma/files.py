@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightmigrate.stores.base import Address, CollectionFacts, Page
+from lightmigrate.stores.chroma.collection_metadata import collection_metadata, set_collection_metadata
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
     finish_writes,
@@ -24,6 +25,7 @@ from lightmigrate.stores.chroma.foreign import what_is_there
 from lightmigrate.stores.chroma.health import damaged_indexes
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
 from lightmigrate.stores.chroma.records import sample_records
+from lightmigrate.stores.chroma.renaming import rename_collections
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
 from lightmigrate.stores.chroma.versions import upgrade_notice
@@ -173,6 +175,18 @@ class ChromaFiles:
     def prepare(self) -> None:
         """Make a closed copy one to work on; see `working_copy`. Writes."""
         begin_work(self.folder)
+
+    def rename(self, names: Mapping[Address, str]) -> None:
+        """Give collections of a closed copy other names; see `renaming`. Writes."""
+        rename_collections(self.folder, names)
+
+    def metadata(self) -> Mapping[Address, Mapping[str, object]]:
+        """The metadata of every collection that has some; see `collection_metadata`. Only reads."""
+        return collection_metadata(self.folder)
+
+    def set_metadata(self, given: Mapping[Address, Mapping[str, object]]) -> None:
+        """Give collections of a closed copy other metadata; see `collection_metadata`. Writes."""
+        set_collection_metadata(self.folder, given)
 
     def tidy(self) -> None:
         """Delete the index folders that no segment names any more, and take back what `prepare` did. Writes."""
