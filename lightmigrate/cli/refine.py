@@ -64,5 +64,5 @@ def refine(
     with conversation(as_json, yes) as talk:
         done = embed_more(database, options, collection=collection, texts=texts, cache=cache, conversation=talk)
     print_result(done, budget.refined, as_json)
-    if not as_json and done.status.share_exact < 1:
+    if not as_json and done.status.waiting:
         print_next("refine", *database.words, why="go on")

@@ -61,7 +61,7 @@ def status(
         asked = ["--thresholds", ",".join(thresholds), "--queries", "FILE"]
         models = ["--source-model", "OLD", "--target-model", "NEW"]
         print_next("status", *database.words, *asked, *models, why="for searches")
-    elif unfinished := [one.refinement for one in statuses if one.refinement and one.refinement.share_exact < 1]:
+    elif unfinished := [one.refinement for one in statuses if one.refinement and one.refinement.waiting]:
         if any(one.is_model_recorded for one in unfinished):
             print_next("refine", *database.words)
         else:

@@ -72,7 +72,7 @@ def refine(
     address = only_one(list(inputs), collection, migrator)
     if "model" not in inputs[address].provider:
         (status,) = (status for status in migrator.status() if status.address == address)
-        if status.exact == status.records:
+        if not status.waiting:
             return Refinement(str(address), 0, 0, 0, 0, status, 0.0)
         raise LightmigrateError(
             f"{address} has another model than commands can open; {refine_from_python(database, address)}"

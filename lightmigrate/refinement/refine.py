@@ -24,7 +24,7 @@ from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrig
 from lightmigrate.refinement.reachable import embed_left_texts, write_unreached
 from lightmigrate.refinement.recorded_model import require_recorded
 from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
-from lightmigrate.refinement.status import RefinementStatus, refinement_status
+from lightmigrate.refinement.status import LEFT, RefinementStatus, refinement_status
 from lightmigrate.refinement.turns import ROWS_AT_ONCE, AtOnce, Turns
 from lightmigrate.refinement.vector_fingerprint import fingerprints_of, matches
 from lightmigrate.refinement.writer import RowState, VectorWriter
@@ -173,6 +173,9 @@ class Refiner:
                 taken, vectors = self.embedded(page.rows(chosen))
                 embedded, refused = embedded + self.write(taken, vectors), refused + len(chosen) - len(taken)
             report("refine", embedded, total)
+        else:
+            if not limit_reached:
+                self._provenance.note(self._address, {LEFT: self._projected()})
         # Rows that were not chosen at random do not represent the others: a projection refitted on the most uncertain
         # tenth of Cranfield kept .76 where the one before had kept .89, and such rows judged it to be the better one
         # (benchmarks/refine_orders.py).

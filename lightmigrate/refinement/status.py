@@ -19,6 +19,9 @@ from lightmigrate.texts.forms import TextForm
 from lightmigrate.texts.source import form_from_json
 from lightmigrate.training.texts import TextsFile
 
+# The name of a fact of a collection: rows that a run of `refine` left projected that nothing limited.
+LEFT = "left"
+
 # Ids looked up at once.
 _AT_ONCE = 10_000
 
@@ -44,6 +47,8 @@ class RefinementStatus(Result):
         extracts: which words of texts are in the extracts, such as `rarest 12 words`; empty where none was embedded.
         is_model_recorded: whether it is recorded how the model is opened, so that the command `refine` can open it; an
             application's embedding function is not.
+        left: rows that stay projected, because they have no text that the model takes, as far as a run of `refine` has
+            seen.
     """
 
     collection_name: str
@@ -60,11 +65,17 @@ class RefinementStatus(Result):
     part: str = ""
     extracts: str = ""
     is_model_recorded: bool = True
+    left: int = 0
 
     @property
     def address(self) -> Address:
         """Where the collection is."""
         return Address(self.collection_name, self.tenant, self.database, self.vector, self.part)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that `refine` may make exact."""
+        return max(0, self.records - self.exact - self.left)
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,7 @@ def refinement_status(address: Address, ids: Iterable[str], provenance: Provenan
         part=address.part,
         extracts=facts.get("extracts", ""),
         is_model_recorded="model" in facts["provider"],
+        left=min(int(facts.get(LEFT, 0)), extract + projected),
     )
 
 

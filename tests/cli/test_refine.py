@@ -10,7 +10,7 @@ from lightmigrate import Migrator
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
 from lightmigrate.vectors import Vectors
-from tests.budget.collections import build, migrated, texts
+from tests.budget.collections import build, cached, migrated, planned, texts
 from tests.cli.calls import refused
 from tests.cli.calls import run as printed
 from tests.cli.test_budget import run
@@ -54,6 +54,24 @@ def test_it_asks_only_when_something_is_to_be_paid(
         assert done["embedded"] > 0
         assert "will embed" not in err
         assert run(capsys, "refine", folder, "--cache", tmp_path / "another")[0] == 0, "nothing is left to embed"
+
+
+def test_rows_without_a_text_are_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = [None if row % 5 == 0 else text for row, text in enumerate(DOCUMENTS)]
+    folder, provider = build(tmp_path / "db", documents), cached(tmp_path)
+    plan = planned(folder, provider, samples=30)
+    Migrator(folder).migrate_by_plan(plan, provider, force=True)
+    assert "refine" in printed(capsys, "status", folder)
+    limited = Migrator(folder).refine("notes", provider, documents=5).status
+    assert limited.waiting == limited.records - limited.exact
+    status = Migrator(folder).refine("notes", provider).status
+    provider.close()
+    assert (status.left, status.waiting) == (documents.count(None), 0)
+    said = printed(capsys, "status", folder)
+    assert f"{status.left} rows have no text that the model takes: they stay projected" in said
+    assert "refine(" not in said
+    code, done, _ = run(capsys, "refine", folder, "--json")
+    assert (code, done["embedded"]) == (0, 0)
 
 
 def test_what_only_the_application_can_go_on_with_is_not_proposed_as_a_command(

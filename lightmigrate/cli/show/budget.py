@@ -163,6 +163,8 @@ def statuses(collections: Sequence[RefinementStatus]) -> Group:
         )
     extracts = dict.fromkeys(status.extracts for status in collections if status.extract and status.extracts)
     lines = [f"extracts: {', '.join(extracts)}"] if extracts else []
+    if left := sum(status.left for status in collections):
+        lines.append(f"{left:,} rows have no text that the model takes: they stay projected")
     reasons = dict.fromkeys(reason for status in collections if (reason := wide_by(status.expected)))
     lines += [f"wide because {reason}" for reason in reasons] if len(reasons) <= LISTED else []
     return Group(table, *lines)
