@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from lightmigrate.budget.budget_split import (
     LENGTHS,
+    MEASURING_SHARE,
     SHOWN,
     WORDS_SHARE,
     drawn_samples,
@@ -67,7 +68,8 @@ def read_curve_data(
         collection: an open collection, with the embedded texts (`with_texts`).
         provider: the new model.
         options: on how much is measured, within which budget.
-        measuring_share: without a budget and `samples`: measuring takes at most this share of embedding everything.
+        measuring_share: without a budget and `samples`: measuring takes at most this share of embedding everything;
+            with a budget that everything can be embedded for, a tenth, where a tenth is enough to measure with.
 
     Raises:
         NotEnoughTextsError: the collection does not store enough documents.
@@ -79,6 +81,8 @@ def read_curve_data(
     allowed = options.tokens if options.token_share is None else options.token_share * size.tokens
     calibration = samples or usual_samples(size, allowed)
     for_words = None if allowed is None else WORDS_SHARE * allowed
+    if allowed is not None and allowed >= size.tokens and measuring_within(size, MEASURING_SHARE * size.tokens):
+        allowed, measuring_share = None, MEASURING_SHARE  # everything can be embedded: little is paid to compare it
     if measuring_share is not None and samples is None and allowed is None:
         measuring = measuring_share * size.tokens
         within = measuring_within(size, measuring)
@@ -133,9 +137,12 @@ def _left(allowed: float, measuring: int, size: CollectionSize) -> float:
         RefusedError: it takes all of them, and the budget is too small for embedding everything; nothing was paid.
     """
     if measuring > allowed and allowed < size.tokens:
+        way_out = "allow more, or calibrate on fewer documents (--samples)"
+        if measuring >= size.tokens:
+            way_out = "embed everything (--budget 100%)"
         raise RefusedError(
-            f"{allowed:,.0f} tokens are allowed, measuring alone would take {measuring:,} of {size.tokens:,}: allow "
-            "more, or calibrate on fewer documents (--samples)"
+            f"{allowed:,.0f} tokens are allowed, measuring alone would take {measuring:,}, and embedding everything "
+            f"{size.tokens:,}: {way_out}"
         )
     return allowed - measuring
 

@@ -51,6 +51,23 @@ def test_texts_and_extracts_are_expected_to_help(drawn: CostQualityCurve) -> Non
     assert all(option.expected.low <= option.expected.value <= option.expected.high for option in drawn.options)
 
 
+def test_little_is_measured_with_where_everything_may_be_embedded(folder: Path, tmp_path: Path) -> None:
+    asked = Counting()
+    drawn = Migrator(folder).cost_quality_curve("notes", cached(tmp_path, asked), token_share=1.0)
+    paid = estimated_tokens(list(dict.fromkeys(asked.asked)))
+    assert paid <= drawn.paid <= 0.1 * drawn.size.tokens
+    assert drawn.within(drawn.size.tokens).setting.documents == drawn.size.texts
+
+
+def test_a_budget_in_which_nothing_can_be_measured_is_told_what_everything_takes(tmp_path: Path) -> None:
+    folder, asked = build(tmp_path / "db", ["a few words", "some more of them", "and others", "the last"]), Counting()
+    with pytest.raises(
+        RefusedError, match=r"measuring alone would take \d+, and embedding everything \d+: embed every"
+    ):
+        Migrator(folder).cost_quality_curve("notes", cached(tmp_path, asked), token_share=0.5)
+    assert asked.asked == []
+
+
 @pytest.mark.parametrize("rows", [30, 75, 99])
 def test_a_quality_is_found_in_a_small_collection_too(rows: int, tmp_path: Path) -> None:
     folder = build(tmp_path / "db", texts(rows))
@@ -83,7 +100,7 @@ def test_a_budget_that_measuring_would_spend_is_refused_before_anything_is_embed
     folder: Path, tmp_path: Path
 ) -> None:
     asked = Counting()
-    with pytest.raises(RefusedError, match=r"^1,000 tokens are allowed, measuring alone would take \d+,\d+ of "):
+    with pytest.raises(RefusedError, match=r"^1,000 tokens are allowed, measuring alone would take \d+,\d+, and "):
         curve(folder, cached(tmp_path, asked), tokens=1000)
     assert asked.asked == []
 
