@@ -120,6 +120,7 @@ class MilvusLiteMaker:
         self._database = shared()
         self._database.clear()
         self.capabilities = Capabilities(
+            one_vector=True,
             atomic_exchange=True, holds_writers=False, sees_changes=False, ordered=False, stale_handles=False,
             shared_records=False, one_client=True,
         )  # fmt: skip

@@ -51,6 +51,7 @@ class QdrantMaker:
         self._names = Names()
         self._client: QdrantClient | None = None
         self.capabilities = Capabilities(
+            one_vector=True,
             atomic_exchange=True, holds_writers=False, sees_changes=False, ordered=False, stale_handles=False,
             shared_records=False, unit_vectors=True,
         )  # fmt: skip
