@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import Any, get_args
 from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.errors import LightmigrateError
+
+# The model in a command of a message: it stands between two spaces each.
+_MODEL = re.compile(r"(\blightmigrate (?:(?!  ).)*?)--target-model MODEL")
 
 # Options that help lists at the end, by parameter name.
 LAST = ("max_cost", "cache", "yes", "as_json")
@@ -80,6 +84,6 @@ def _naming(arguments: Mapping[str, object]) -> Iterator[None]:
         if isinstance(database, DatabaseChoice) and database.words:
             message = with_database(message, shlex.join(database.words))
         if isinstance(target, ModelChoice) and target.model:
-            message = message.replace("--target-model MODEL", shlex.join(target.words))
+            message = _MODEL.sub(lambda found: found[1] + shlex.join(target.words), message)
         error.args = (message, *error.args[1:])
         raise
