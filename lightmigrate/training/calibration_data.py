@@ -77,7 +77,8 @@ class CalibrationData:
 
         So are the extracts of the first half of these.
         """
-        spread = documents + np.arange(extracts) * max(0, len(self.texts) - documents) // max(1, extracts)
+        left = max(0, len(self.texts) - documents)
+        spread = documents + np.arange(min(extracts, left)) * left // max(1, min(extracts, left))
         others = np.concatenate([spread[::2], spread[1::2]])
         return replace(
             self,
