@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from lightmigrate import Migrator, Projection
 from lightmigrate.cli.app import COMMANDS, main
+from lightmigrate.cli.show.databases import rolled_back
 from lightmigrate.errors import RefusedError
+from lightmigrate.migration.results import Rollback
 from lightmigrate.stores.chroma.client import open_client
 from tests.databases import NEW, OLD, contents, folder_hash, make_projection, make_vectors
 
@@ -170,7 +174,18 @@ def test_names_in_brackets_are_printed_whole(quick: Lightmigrate, database: Path
     ):
         run = quick(*words)
         assert run.code == 0
-        assert "chroma [old] v2" in " ".join(run.output.split()), words
+        said = " ".join((run.output + run.messages).split())
+        assert "chroma [old] v2" in said, words
+        assert "chroma v2" not in said, words
+
+
+def test_versions_in_brackets_are_printed_whole() -> None:
+    """As those of LangChain's collections in PostgreSQL are named."""
+    console = Console(width=200, file=io.StringIO())
+    console.print(rolled_back(Rollback("texts[docs]", Path("server/texts[notes]"), (), False)))
+    assert isinstance(console.file, io.StringIO)
+    assert "texts[docs] is the database again" in console.file.getvalue()
+    assert "server/texts[notes]" in console.file.getvalue()
 
 
 def test_a_collection_of_another_tenant_is_named_by_its_path(
