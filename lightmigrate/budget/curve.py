@@ -135,10 +135,8 @@ class CostQualityCurve(Result):
     def _reaching(self, base: BudgetSetting, quality: float) -> CurvePoint | None:
         """A projection with as few whole documents as the quality takes; `None` if it takes all documents."""
         low, high, cheapest = base.documents, self.size.texts, None
-        documents = low
-        while high - low > max(
-            1, FINENESS * self.size.texts
-        ):  # quality grows with the documents, so bisection finds it
+        documents, finest = low, max(1, FINENESS * self.size.texts)
+        while high - low > finest:  # quality grows with the documents, so bisection finds it
             option = self.option(replace(base, documents=documents))
             if option.expected.value >= quality:
                 cheapest, high = option, documents

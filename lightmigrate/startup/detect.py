@@ -63,7 +63,7 @@ def from_records(
     """What is known without opening the database; `None` when the collection has to be measured.
 
     Another dimension certainly means another model. If the collection is `to_migrate`, it has to be measured all the
-    same: its vectors may be of two models.
+    same: its vectors may be of several models.
 
     Embeds at most two short texts in a run: one that tells the dimension, and one that tells whether the model is
     still the one that earlier starts measured with.

@@ -47,8 +47,8 @@ class Policy(Result):
             it matches. Separated by commas in the environment.
         on_variant: what to do about vectors of the application's model with another prefix, precision or revision:
             `warn` at every start; or `migrate` them like those of another model.
-        embed_again: whether a collection in a folder whose vectors cannot be read, or are of two models, is made anew
-            from its stored documents, all of which the new model then embeds. By default it is only reported.
+        embed_again: whether a collection in a folder whose vectors cannot be read, or are of several models, is made
+            anew from its stored documents, all of which the new model then embeds. By default it is only reported.
         text_field: the field of the metadata that was embedded, `document` for the stored document; by default what the
             records tell.
         text_template: what was embedded, as a template of fields of the metadata and the document.

@@ -93,8 +93,8 @@ class CalibrationData:
     def shorter_first(self, representative: int | None) -> CalibrationData:
         """The same with the other documents from the shortest to the longest, after the representative ones.
 
-        A short document teaches nearly as much as a long one and costs less: the same tokens buy a fifth to two thirds
-        more documents, and more of what searches find is as after embedding everything
+        A short document teaches nearly as much as a long one and costs less: the same tokens buy up to twice as many
+        documents as at random, and more of what searches find is as after embedding everything
         (`benchmarks/results/short_documents.md`). Those of less than half the usual length, as a "thank you" among
         messages, are no better than others of up to that length.
 

@@ -333,11 +333,11 @@ class AsideMigration:
             changes = changes_by_others(self.files, old, written, own, self._page_size, self._on_progress)
             if written == "refuse":
                 require_nothing_written(changes)
-            carried, kept = bool(changes) and written == "carry", dict[Address, int]()
+            carried = bool(changes) and written == "carry"
+            kept: Mapping[Address, int] = {}
             if carried:
                 incoming = workspace.staging
-                given = (displaced, run, changes, self._page_size)
-                kept.update(carry_into_copy(workspace, self.files, chosen.path, *given))
+                kept = carry_into_copy(workspace, self.files, chosen.path, displaced, run, changes, self._page_size)
             note_what_is_left(self.files, incoming, displaced, () if carried else changes)
             seen = fingerprint(self.path, location.belongs)
             require_state(self.files, state)

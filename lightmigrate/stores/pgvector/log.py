@@ -17,6 +17,9 @@ from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, Table
 from lightmigrate.stores.pgvector.values import encode_key
 
+# The end of a condition for entries of some parts only.
+_OF_PARTS = " AND l.part = ANY(%s)"
+
 
 def snapshot(session: Session) -> str:
     """PostgreSQL's present snapshot, which tells the visible transactions; only reads."""
@@ -51,10 +54,9 @@ def written(session: Session, table: Table, part: Part, since: str | None, *, to
         logs.append(sql.SQL("SELECT rel, key, part, NULL, xid FROM {}").format(noting.touched_of(table)))
     rows = session.rows(
         sql.SQL(
-            "SELECT key, coalesce(bool_and(deleted), false) FROM ({}) l WHERE rel = %s "
-            "AND NOT pg_visible_in_snapshot(xid, %s::pg_snapshot){} GROUP BY key ORDER BY key"
-        ).format(sql.SQL(" UNION ALL ").join(logs), sql.SQL(" AND part = ANY(%s)" if parts else "")),
-        [table.oid, _snapshot_of(since), *parts],
+            "SELECT key, coalesce(bool_and(deleted), false) FROM ({}) l WHERE {}{} GROUP BY key ORDER BY key"
+        ).format(sql.SQL(" UNION ALL ").join(logs), _noted(table, since), sql.SQL(_OF_PARTS if parts else "")),
+        parts,
     )
     return WrittenRecords(
         written=[encode_key(key) for key, deleted in rows if not deleted],
@@ -68,19 +70,13 @@ def with_shared(
 ) -> WrittenRecords:
     """The same, with the numbers of rows of which something else was written, and of those that are gone. Only reads.
 
-    Args:
-        session: the connection.
-        table: that is noted.
-        columns: of the collection, and of what it replaced.
-        part: the rows that are looked at.
-        since: the mark of when it was replaced, or a `snapshot`.
-        noted: what was noted since then.
+    See `with_unnoted` for the arguments.
     """
     if not all(noting.exists(session, each) for each in (noting.gone_of(table), noting.touched_of(table))):
         return noted  # an earlier version made the trigger
     one, other = columns
     parts = _parts(session, table, part)
-    own = sql.SQL(" AND l.part = ANY(%s)" if parts else "")
+    own = sql.SQL(_OF_PARTS if parts else "")
     gone = sql.SQL("SELECT count(*) FROM {} l WHERE {} AND l.number = {}{}").format(
         noting.gone_of(table), _noted(table, since), sql.Literal(other.number), own
     )
